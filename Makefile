@@ -1,0 +1,53 @@
+# Two commands: `make demo` runs the whole method on this machine, `make test` runs the tests. Both set everything up.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   := recipes/mini/report.yaml
+
+.PHONY: demo test lint format browser schema constraints clean
+
+demo: $(VENV)/.demo
+	$(BIN)/zephyr run $(DEMO) --with-inputs
+
+test: $(VENV)/.dev browser
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,deepspeed,dev]'
+	@touch $@
+
+# The report's page is opened in a real browser; without one that test is skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  (apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium) >/dev/null 2>&1; } || \
+	  echo "no Chromium found: the test that opens the report's page will be skipped"
+
+schema: $(VENV)/.demo
+	$(BIN)/zephyr schema -o recipes/recipe.schema.json
+
+# What `make` installs, pinned: run it after a change of bounds, then the tests.
+constraints: $(VENV)/.dev
+	$(BIN)/python -m pip list --format=freeze --exclude zephyr-recipes --exclude pip --exclude setuptools \
+	  | sed 's/+cpu$$//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) outputs build dist
