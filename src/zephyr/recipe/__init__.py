@@ -1,0 +1,59 @@
+"""Recipes: one YAML file is the whole truth about a run. No torch."""
+
+from zephyr.recipe.carried import resolved_yaml
+from zephyr.recipe.checks import check_batch
+from zephyr.recipe.load import load
+from zephyr.recipe.loaded import Input, Loaded, difference
+from zephyr.recipe.problems import Origin, Problem, RecipeError
+from zephyr.recipe.schema import (
+    RECIPES,
+    Benchmark,
+    ChatData,
+    CptRecipe,
+    DpoRecipe,
+    EvaluateRecipe,
+    Generation,
+    Launch,
+    Model,
+    PreferenceData,
+    PreferenceTrain,
+    Recipe,
+    ReportRecipe,
+    SftRecipe,
+    Source,
+    TextData,
+    Train,
+    World,
+    WorldRecipe,
+)
+
+__all__ = [
+    "RECIPES",
+    "Benchmark",
+    "ChatData",
+    "CptRecipe",
+    "DpoRecipe",
+    "EvaluateRecipe",
+    "Generation",
+    "Input",
+    "Launch",
+    "Loaded",
+    "Model",
+    "Origin",
+    "PreferenceData",
+    "PreferenceTrain",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "ReportRecipe",
+    "SftRecipe",
+    "Source",
+    "TextData",
+    "Train",
+    "World",
+    "WorldRecipe",
+    "check_batch",
+    "difference",
+    "load",
+    "resolved_yaml",
+]

@@ -1,0 +1,54 @@
+"""What `zephyr check` and `zephyr recipes` do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zephyr.recipe.load import load
+from zephyr.recipe.problems import RecipeError, shown
+from zephyr.recipe.shipped import all_shipped, copy, recipe_files, shipped_recipes
+
+__all__ = ["check", "copy_recipe", "list_recipes", "shipped_recipes"]
+
+
+def check(paths: Sequence[str | Path]) -> int:
+    """Prints one line for each good recipe and every mistake of the others; returns the exit status.
+
+    A folder stands for the recipes in it.
+    """
+    files = [file for path in map(Path, paths) for file in (recipe_files(path) if path.is_dir() else [path])]
+    if not files:
+        print(f"no recipe in {', '.join(map(str, paths))}")
+        return 1
+    mistakes: dict[str, None] = {}
+    for file in files:
+        try:
+            loaded = load(file)
+        except RecipeError as error:
+            mistakes.update(dict.fromkeys(map(str, error.problems)))
+        else:
+            print(f"{file}: right; stage {loaded.recipe.stage}, run directory {shown(loaded.run_dir)}")
+    for line in mistakes:
+        print(line)
+    if mistakes:
+        print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}")
+    return 1 if mistakes else 0
+
+
+def list_recipes() -> int:
+    """Prints the shipped recipes, one a line: name, stage, what it is."""
+    found = all_shipped()
+    width = max((len(each.name) for each in found), default=0)
+    for each in found:
+        print(f"{each.name:<{width}}  {each.stage:<9} {each.description}".rstrip())
+    print("\nCopy one here, with all that it needs: zephyr recipes NAME")
+    return 0
+
+
+def copy_recipe(name: str, to: Path) -> int:
+    """Copies a shipped recipe, or a folder of them, and prints what was written."""
+    written = copy(name, Path(to))
+    for path in written:
+        print(f"wrote {shown(path)}")
+    if not written:
+        print(f"{name} is in {shown(Path(to))} already, unchanged")
+    return 0

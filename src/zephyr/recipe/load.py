@@ -1,0 +1,205 @@
+"""From a recipe file to a typed recipe: bases, overrides, checks, and the recipes that it names."""
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zephyr.recipe import carried
+from zephyr.recipe.extends import read_extended
+from zephyr.recipe.loaded import Input, Loaded, leaves, plain, run_id
+from zephyr.recipe.overrides import apply, unknown
+from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, listed, shown
+from zephyr.recipe.reader import Document
+from zephyr.recipe.references import (
+    TEMPLATES,
+    absolute,
+    artefact_of,
+    is_run_directory,
+    locate,
+    names_a_recipe,
+    no_recipe,
+    only_for_hub,
+    references,
+)
+from zephyr.recipe.validate import check, stage_of, typed
+
+
+def load(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    everywhere: Sequence[str] = (),
+    outputs: Path | None = None,
+) -> Loaded:
+    """Reads a recipe and the recipes that it names.
+
+    Args:
+        path: the recipe file, or a run directory.
+        overrides: `train.beta=0.05`, `--beta=0.05`: values for this recipe.
+        everywhere: the same, for this recipe and for every recipe it names that has the key.
+        outputs: root of the default run directories. Default: $ZEPHYR_OUTPUTS, or `outputs` in the working directory.
+
+    Raises:
+        RecipeError: with every mistake of the recipe and of those that it names.
+    """
+    root = outputs or Path(os.environ.get("ZEPHYR_OUTPUTS") or "outputs")
+    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve())
+    file = Path(path).expanduser().resolve()
+    loaded = _load(file / "recipe.yaml" if is_run_directory(file) else file, tuple(overrides), reading, ())
+    unused = [each for each in everywhere if each not in reading.used]
+    if unused:
+        raise RecipeError([unknown(loaded.recipe.stage, each) for each in unused])
+    return loaded
+
+
+@dataclass
+class _Reading:
+    """What one call of `load` has in common for all the recipes it reads."""
+
+    everywhere: tuple[str, ...]
+    outputs: Path
+    used: set[str] = field(default_factory=set)
+    done: dict[Path, Loaded] = field(default_factory=dict)
+
+
+def _load(file: Path, overrides: tuple[str, ...], reading: _Reading, above: tuple[Path, ...]) -> Loaded:
+    if file in reading.done:
+        return reading.done[file]
+    document = read_extended(file)
+    block = document.data.pop("resolved", None)
+    stage = stage_of(document)
+    if stage is None:
+        document.problems.refuse()
+    assert stage is not None
+    everywhere = _everywhere(reading, above, file, resolved=block is not None)
+    used = apply(document, stage, everywhere, where_known=True)
+    reading.used |= used
+    apply(document, stage, overrides)
+    check(stage, document)
+    before = carried.read(block, document, file) if block is not None else None
+    data, inputs = _resolve(stage, document, file, before, reading, (*above, file))
+    document.problems.refuse()
+    recipe = typed(stage, data)
+    loaded = Loaded(
+        recipe=recipe,
+        file=before.file if before else file,
+        run_dir=_run_directory(recipe, file, document, before, reading.outputs),
+        origins=_origins(plain(recipe), document),
+        inputs=inputs,
+        run_id=before.run_id if before and not before.edited else run_id(recipe, inputs),
+        overrides=(*(before.overrides if before else ()), *(each for each in everywhere if each in used), *overrides),
+        files=tuple(document.files),
+    )
+    _refuse_shared_directory(loaded, reading)
+    reading.done[file] = loaded
+    return loaded
+
+
+def _everywhere(reading: _Reading, above: tuple[Path, ...], file: Path, *, resolved: bool) -> tuple[str, ...]:
+    """The overrides for all recipes; none for a run that is named as an input, since that is done."""
+    if not resolved:
+        return reading.everywhere
+    if reading.everywhere and not above:
+        text = "what `--everywhere` says can't reach the recipes that this run used; load the recipe it came from"
+        raise RecipeError([Problem(origin=Origin(file=file), key="", text=text)])
+    return ()
+
+
+def _run_directory(
+    recipe: Any, file: Path, document: Document, before: "carried.Carried | None", outputs: Path
+) -> Path:
+    overridden = document.mark(("output_dir",)).origin.override is not None
+    if before and not overridden:
+        return file.parent
+    if recipe.output_dir:
+        return Path(recipe.output_dir).expanduser().resolve()
+    return outputs / file.parent.name / file.stem
+
+
+def _origins(data: dict[str, Any], document: Document) -> dict[str, Origin]:
+    return {
+        dotted(parts): document.marks[parts].origin if parts in document.marks else Origin()
+        for parts, _ in leaves(data)
+    }
+
+
+def _refuse_shared_directory(loaded: Loaded, reading: _Reading) -> None:
+    for other in reading.done.values():
+        if other.run_dir == loaded.run_dir and other.run_id != loaded.run_id:
+            text = (
+                f"would write to {shown(loaded.run_dir)}, and so would {shown(other.file)}; "
+                "give one of them another `output_dir`"
+            )
+            raise RecipeError([Problem(origin=Origin(file=loaded.file), key="", text=text)])
+
+
+def _resolve(
+    stage: str,
+    document: Document,
+    file: Path,
+    before: "carried.Carried | None",
+    reading: _Reading,
+    above: tuple[Path, ...],
+) -> tuple[dict[str, Any], tuple[Input, ...]]:
+    """The data with every local path absolute and every recipe replaced by what it makes; and those recipes."""
+    data, inputs = copy.deepcopy(document.data), []
+    known = {each.field: each for each in before.inputs} if before else {}
+    for parts, text, kind in references(stage, document.data):
+        origin = document.mark(parts).origin
+        place = dotted(parts)
+        if place in known and str(known[place].path) == text:
+            inputs.append(known[place])
+            continue
+        found = locate(text, origin, file)
+        if found is None and names_a_recipe(text):
+            document.problems.add(origin, parts, no_recipe(text, origin, file))
+        elif found and kind != "file" and (names_a_recipe(text) or is_run_directory(found)):
+            each = _input(parts, found, kind, document, reading, above)
+            if each:
+                inputs.append(each)
+                _put(data, parts, str(each.path), kind)
+        elif kind == "file" and text not in TEMPLATES and not (found and found.is_file()):
+            expected = f"{listed(TEMPLATES)}, or the path of a file that exists, is expected"
+            document.problems.add(origin, parts, f"found `{text}`; {expected}")
+        elif kind != "file" or text not in TEMPLATES:
+            _put(data, parts, str(found) if found else absolute(text, origin, file))
+    return data, tuple(inputs)
+
+
+def _put(data: Any, parts: Parts, value: str, kind: str = "") -> None:
+    for part in parts[:-1]:
+        data = data[part]
+    data[parts[-1]] = value
+    if kind == "rows":  # which file is in the path now; for a path `name` would mean a configuration of the Hub
+        data["name"] = None
+
+
+def _input(
+    parts: Parts, found: Path, kind: str, document: Document, reading: _Reading, above: tuple[Path, ...]
+) -> Input | None:
+    """The recipe that a key names; None, and the mistakes noted, if it can't be what the key wants."""
+    origin = document.mark(parts).origin
+    file = found / "recipe.yaml" if found.is_dir() else found
+    if file in above:
+        chain = " -> ".join(shown(each) for each in (*above[above.index(file) :], file))
+        document.problems.add(origin, parts, f"these recipes need each other in a circle: {chain}")
+        return None
+    try:
+        loaded = _load(file, (), reading, above)
+    except RecipeError as error:
+        document.problems.extend(error.problems)
+        return None
+    section: Any = document.data
+    for part in parts[:-1]:
+        section = section[part]
+    rows = section.get("name") if kind == "rows" else None
+    artefact = artefact_of(kind, loaded.recipe.stage, loaded.run_dir, rows)
+    for place, text in only_for_hub(document, parts, kind):
+        document.problems.add(document.mark(place).origin, place, text)
+    if isinstance(artefact, str):
+        document.problems.add(origin, parts, artefact)
+        return None
+    return Input(field=dotted(parts), loaded=loaded, path=artefact)
