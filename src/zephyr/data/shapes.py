@@ -1,0 +1,279 @@
+"""The shapes data sets come in, and their conversion to ours.
+
+Ours: a conversation is a list of `{"role", "content"}` turns, a preference is the turns of its prompt with a chosen and
+a rejected answer, a document is a string. The prompt is everything before the last assistant turn.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from zephyr.data.counts import excerpt
+from zephyr.errors import UserError
+
+Messages = list[dict[str, str]]
+
+ROLES = {
+    "system": "system", "user": "user", "assistant": "assistant",  # OpenAI's names
+    "human": "user", "gpt": "assistant",  # ShareGPT's
+}  # fmt: skip
+"""A data set's name of a role -> ours."""
+
+
+class Preference(NamedTuple):
+    """A prompt with a better and a worse answer."""
+
+    prompt: Messages
+    chosen: str
+    rejected: str
+
+
+class Unusable(Exception):
+    """A row that cannot be trained on: the reason, and what was found."""
+
+    def __init__(self, reason: str, found: object = ""):
+        super().__init__(reason)
+        self.reason = reason
+        self.found = excerpt(found)
+
+
+class Shape(NamedTuple):
+    """Columns by which a shape is recognised, and how such a row becomes ours."""
+
+    needs: tuple[str, ...]
+    convert: Callable[[dict[str, Any]], Any]
+    written: str
+    """How an error message spells it."""
+    may_have: tuple[str, ...] = ()
+    """Columns it also understands."""
+
+
+# Turns
+
+
+def turns(value: Any) -> Messages:
+    """A list of turns in OpenAI's or ShareGPT's spelling; JSON text of such a list is not one."""
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        raise Unusable("not a list of turns", value)
+    return [_turn(turn) for turn in value]
+
+
+def _turn(turn: dict[str, Any]) -> dict[str, str]:
+    role = turn.get("role") or turn.get("from")
+    if role not in ROLES:
+        raise Unusable(f"unknown role {excerpt(role, 20)!r}", turn)
+    content = turn["content"] if "content" in turn else turn.get("value")
+    return {"role": ROLES[role], "content": _text(content)}
+
+
+def _text(content: Any) -> str:
+    """The text of a turn, also where it is given in parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        return "".join(_text(part.get("text")) for part in content)
+    raise Unusable("a turn without text", content)
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def _system(fields: dict[str, Any]) -> Messages:
+    """The turn of a `system` column, if there is one and it says something."""
+    return [{"role": "system", "content": fields["system"]}] if fields.get("system") else []
+
+
+def _with_system(fields: dict[str, Any], messages: Messages) -> Messages:
+    return messages if messages and messages[0]["role"] == "system" else _system(fields) + messages
+
+
+# Conversations
+
+
+def _from_messages(fields: dict[str, Any]) -> Messages:
+    return _with_system(fields, turns(fields["messages"]))
+
+
+def _from_conversations(fields: dict[str, Any]) -> Messages:
+    return _with_system(fields, turns(fields["conversations"]))
+
+
+def _from_instruction(fields: dict[str, Any]) -> Messages:
+    """Alpaca's: the input follows the instruction in the same turn; `history` holds earlier [question, answer]."""
+    earlier = [turn for asked, said in fields.get("history") or [] for turn in (_user(asked), _assistant(said))]
+    return _with_system(fields, [*earlier, _user(_instruction(fields)), _assistant(_text(fields["output"]))])
+
+
+def _instruction(fields: dict[str, Any]) -> str:
+    return "\n".join(filter(None, (_text(fields["instruction"]), _text(fields.get("input") or ""))))
+
+
+def _from_prompt_completion(fields: dict[str, Any]) -> Messages:
+    return [*_prompt(fields), _assistant(_answer(fields["completion"]))]
+
+
+def _prompt(fields: dict[str, Any]) -> Messages:
+    prompt = fields["prompt"]
+    return _with_system(fields, [_user(prompt)] if isinstance(prompt, str) else turns(prompt))
+
+
+def _answer(value: Any) -> str:
+    """An answer given as text, as a turn, or as a list of one turn."""
+    if isinstance(value, str):
+        return value
+    messages = turns([value] if isinstance(value, dict) else value)
+    if len(messages) != 1 or messages[0]["role"] != "assistant":
+        raise Unusable("the answer is not one assistant turn", value)
+    return messages[0]["content"]
+
+
+# Preferences
+
+
+def _from_pair(fields: dict[str, Any]) -> Preference:
+    """Prompt, chosen and rejected; an answer given as turns may repeat the prompt before itself."""
+    chosen, rejected = fields["chosen"], fields["rejected"]
+    if not any(isinstance(answer, list) and len(answer) > 1 for answer in (chosen, rejected)):
+        return Preference(_prompt(fields), _answer(chosen), _answer(rejected))
+    return _from_dialogues(fields)
+
+
+def _from_dialogues(fields: dict[str, Any]) -> Preference:
+    """Two whole conversations that differ in their last turn only."""
+    chosen, rejected = _dialogue(fields["chosen"]), _dialogue(fields["rejected"])
+    if not chosen or not rejected:
+        raise Unusable("empty answer", fields["chosen"] or fields["rejected"])
+    if chosen[:-1] != rejected[:-1]:
+        raise Unusable("chosen and rejected answer different prompts", rejected)
+    for answer in (chosen[-1], rejected[-1]):
+        if answer["role"] != "assistant":
+            raise Unusable("the last turn is not the assistant's", answer)
+    return Preference(_with_system(fields, chosen[:-1]), chosen[-1]["content"], rejected[-1]["content"])
+
+
+_TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):")
+
+
+def _dialogue(value: Any) -> Messages:
+    """Turns, or a transcript as in HH-RLHF: `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
+    if not isinstance(value, str):
+        return turns(value)
+    before, *pieces = _TRANSCRIPT.split(value)
+    if before.strip() or not pieces:
+        raise Unusable("an answer without its prompt", value)
+    names = {"Human": "user", "Assistant": "assistant"}
+    return [
+        {"role": names[name], "content": text.strip()} for name, text in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
+
+
+def _from_sharegpt_pair(fields: dict[str, Any]) -> Preference:
+    prompt = _with_system(fields, turns(fields["conversations"]))
+    return Preference(prompt, _answer(fields["chosen"]), _answer(fields["rejected"]))
+
+
+def _from_instruction_pair(fields: dict[str, Any]) -> Preference:
+    prompt = _with_system(fields, [_user(_instruction(fields))])
+    return Preference(prompt, _answer(fields["chosen"]), _answer(fields["rejected"]))
+
+
+# Which shapes a stage takes, the first that fits wins
+
+SHAPES: dict[str, tuple[Shape, ...]] = {
+    "cpt": (Shape(("text",), lambda fields: _text(fields["text"]), "text"),),
+    "sft": (
+        Shape(("messages",), _from_messages, "messages [{role, content}, ...]", ("system",)),
+        Shape(("conversations",), _from_conversations, "conversations [{from, value}, ...]", ("system",)),
+        Shape(("prompt", "completion"), _from_prompt_completion, "prompt + completion", ("system",)),
+        Shape(
+            ("instruction", "output"), _from_instruction, "instruction (+ input) + output",
+            ("input", "system", "history"),
+        ),
+    ),
+    "dpo": (
+        Shape(("prompt", "chosen", "rejected"), _from_pair, "prompt + chosen + rejected (text or turns)", ("system",)),
+        Shape(
+            ("conversations", "chosen", "rejected"), _from_sharegpt_pair,
+            "conversations + chosen + rejected ({from, value})", ("system",),
+        ),
+        Shape(
+            ("instruction", "chosen", "rejected"), _from_instruction_pair,
+            "instruction (+ input) + chosen + rejected", ("input", "system"),
+        ),
+        Shape(("chosen", "rejected"), _from_dialogues, "chosen + rejected (whole conversations)", ("system",)),
+    ),
+}  # fmt: skip
+
+
+def recognise(stage: str, columns: Iterable[str], mapped: Iterable[str] = (), source: str = "") -> Shape:
+    """The shape of rows with these columns; a shape that uses the columns mapped by the recipe goes first.
+
+    Raises UserError, naming what was found and what is accepted, when none fits.
+    """
+    columns, mapped = list(columns), set(mapped)
+    known = {name for shape in SHAPES[stage] for name in shape.needs + shape.may_have}
+    if mapped - known:
+        raise UserError(
+            f"{source}: `columns:` sets {', '.join(sorted(mapped - known))}, which a {stage} recipe does not read.\n"
+            f"It reads: {', '.join(sorted(known))}."
+        )
+    fitting = [shape for shape in SHAPES[stage] if set(shape.needs) <= set(columns)]
+    if fitting:
+        return max(fitting, key=lambda shape: len(mapped & set(shape.needs)))
+    accepted = "\n".join(f"  {shape.written}" for shape in SHAPES[stage])
+    raise UserError(
+        f"{source}: these columns are not a shape that a {stage} recipe reads: {', '.join(columns)}.\n"
+        f"It reads:\n{accepted}\n"
+        "If the data are there under other names, say so at the source: "
+        f"`columns: {{{SHAPES[stage][-1].needs[0]}: {columns[0] if columns else '...'}}}` (our name: theirs)."
+    )
+
+
+# What cannot be trained on
+
+
+def check_conversation(messages: Messages) -> None:
+    """Raise Unusable unless user and assistant alternate after an optional system turn, and the assistant ends."""
+    if not messages:
+        raise Unusable("empty conversation")
+    spoken = messages[1:] if messages[0]["role"] == "system" else messages
+    if not spoken or spoken[0]["role"] != "user":
+        raise Unusable("the first turn is not the user's", spoken[0]["content"] if spoken else messages[0]["content"])
+    for number, turn in enumerate(spoken):
+        if turn["role"] == "system":
+            raise Unusable("a system turn that is not the first", turn["content"])
+        if turn["role"] != ("user", "assistant")[number % 2]:
+            raise Unusable(f"two {turn['role']} turns in a row", turn["content"])
+        if not turn["content"].strip():
+            raise Unusable("empty prompt" if turn["role"] == "user" else "empty answer", spoken[number - 1]["content"])
+    if spoken[-1]["role"] != "assistant":
+        raise Unusable("the last turn is not the assistant's", spoken[-1]["content"])
+
+
+def check_preference(preference: Preference) -> None:
+    """Raise Unusable unless both answers continue the prompt and differ."""
+    for answer in (preference.chosen, preference.rejected):
+        check_conversation([*preference.prompt, _assistant(answer)])
+    if preference.chosen.strip() == preference.rejected.strip():
+        raise Unusable("chosen equal to rejected", preference.chosen)
+
+
+def check_text(text: str) -> None:
+    """Raise Unusable for a document that says nothing."""
+    if not text.strip():
+        raise Unusable("empty text", text)
+
+
+def answered(preference: Preference, answer: str) -> Messages:
+    """The conversation of a prompt with one of its answers."""
+    return [*preference.prompt, _assistant(answer)]
+
+
+def with_system_turn(messages: Messages) -> Messages:
+    """The conversation with an empty system turn in front, unless it has a system turn (Zephyr's training data)."""
+    return messages if messages[0]["role"] == "system" else [{"role": "system", "content": ""}, *messages]
