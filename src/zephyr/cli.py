@@ -1,0 +1,238 @@
+"""The `zephyr` command. Thin: each command finds its recipe and calls the one function that does the work."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zephyr import __version__
+from zephyr.errors import UserError
+from zephyr.recipe import Loaded, load
+from zephyr.recipe.schema import TrainRecipe
+
+EPILOG = """\
+Values of a recipe are overridden by key: `train.beta=0.05`, or `--beta=0.05` where the name is unambiguous.
+A recipe that names other recipes (`model_name_or_path: sft.yaml`) uses their output; `run --with-inputs` makes it.
+
+  zephyr run recipes/mini/report.yaml --with-inputs     the whole method on a laptop, in minutes
+  zephyr plan recipes/mini/dpo.yaml                     what will happen, before anything is spent
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of the command; returns the exit status."""
+    words, overrides = split_overrides(list(sys.argv[1:] if argv is None else argv))
+    arguments = parser().parse_args(words)
+    arguments.overrides = overrides
+    try:
+        return arguments.command(arguments) or 0
+    except UserError as error:
+        print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues", file=sys.stderr)
+        return 130
+
+
+def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
+    """Takes `key=value` and `--key=value` out of the command line; our own options take their value after a space."""
+    own = {option for each in _options() for option in each.flags}
+    kept, overrides, takes_value = [], [], False
+    for word in words:
+        name = word.split("=", 1)[0]
+        if takes_value or "=" not in word or name in own:
+            kept.append(word)
+        else:
+            overrides.append(word)
+        takes_value = word in {"--everywhere"}
+    return kept, overrides
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option that several commands share."""
+
+    flags: tuple[str, ...]
+    settings: dict
+
+
+def _options() -> list[Option]:
+    return [
+        Option(flags=("--everywhere",), settings={"action": "append", "default": [], "metavar": "KEY=VALUE",
+               "help": "override a key in this recipe and in every recipe it names (seed=1)"}),
+        Option(flags=("--outputs",), settings={"type": Path, "metavar": "DIR",
+               "help": "root of run directories (default: $ZEPHYR_OUTPUTS, or outputs)"}),
+    ]  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="zephyr",
+        description="Align a language model as Zephyr-7B was, from YAML recipes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"zephyr {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: object, text: str, *, recipe: bool = False) -> argparse.ArgumentParser:
+        each = commands.add_parser(name, help=text, description=text)
+        each.set_defaults(command=command)
+        if recipe:
+            each.add_argument("recipe", help="recipe file, or the name of a shipped one (mini/sft)")
+            for option in _options():
+                each.add_argument(*option.flags, **option.settings)
+        return each
+
+    add("check", _check, "is the recipe right? All its errors, with file and line").add_argument("recipes", nargs="+")
+    plan = add("plan", _plan, "what will happen: batch, steps, tokens, inputs, where each value is from", recipe=True)
+    plan.add_argument("--json", action="store_true", help="for programs")
+    plan.add_argument("--diff", metavar="RECIPE", help="show what differs from another recipe instead of all values")
+    plan.add_argument("--count", action="store_true", help="download and count the data whatever its size")
+    preview = add("preview", _preview, "conversations as the model sees them: tokens, loss, what was cut", recipe=True)
+    preview.add_argument("-n", type=int, default=3, help="rows to show (default: 3)")
+    run = add("run", _run, "run the recipe", recipe=True)
+    run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
+    add("report", _report, "page and tables of a run directory").add_argument("directory", type=Path)
+    chat = add("chat", _chat, "talk to a model")
+    chat.add_argument("model", help="model directory, run directory, recipe or Hub id")
+    chat.add_argument("--system", default="", help="system message")
+    chat.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
+    chat.add_argument("--max-new-tokens", type=int, default=512, help="longest answer (default: 512)")
+    add("schema", _schema, "the recipes' JSON schema, for editors").add_argument("-o", "--output", type=Path)
+    recipes = add("recipes", _recipes, "list the shipped recipes, or copy one here with all it names")
+    recipes.add_argument("name", nargs="?", help="recipe to copy (mini/sft, or mini for the whole folder)")
+    recipes.add_argument("--to", type=Path, default=Path("recipes"), help="folder to copy into (default: recipes)")
+    return top
+
+
+def find(name: str) -> Path:
+    """The recipe file meant: a path, or the name of a shipped recipe."""
+    from zephyr.recipe.commands import shipped_recipes
+
+    path = Path(name)
+    if path.exists():
+        return path
+    shipped = shipped_recipes()
+    known = {str(each.relative_to(shipped).with_suffix("")): each for each in sorted(shipped.rglob("*.yaml"))}
+    wanted = name.removeprefix("recipes/").removesuffix(".yaml")
+    if wanted in known:
+        return known[wanted]
+    raise UserError(_not_found(name, list(known)))
+
+
+def _not_found(name: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name.removeprefix("recipes/").removesuffix(".yaml"), known, n=3, cutoff=0.5)
+    hint = f"  Did you mean {' or '.join(near)}?\n" if near else ""
+    return f"{name}: no such recipe file, and no shipped recipe of that name.\n{hint}  All shipped ones: zephyr recipes"
+
+
+def load_named(arguments: argparse.Namespace) -> Loaded:
+    """The recipe of a command line, with its overrides."""
+    recipe = find(arguments.recipe)
+    return load(recipe, arguments.overrides, everywhere=arguments.everywhere, outputs=arguments.outputs)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from zephyr.recipe.commands import check
+
+    return check([find(each) for each in arguments.recipes])
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from zephyr.plan.plan import as_json, make_plan
+
+    loaded = load_named(arguments)
+    plan = make_plan(loaded, count=arguments.count)
+    if arguments.json:
+        print(json.dumps(as_json(plan), indent=2))
+        return
+    from rich.console import Console
+
+    from zephyr.plan.show import show
+
+    show(plan, Console(), load(find(arguments.diff)) if arguments.diff else None)
+
+
+def _preview(arguments: argparse.Namespace) -> None:
+    from zephyr.data.preview import preview
+    from zephyr.run import missing_inputs, missing_message
+
+    loaded = load_named(arguments)
+    if not isinstance(loaded.recipe, TrainRecipe):
+        raise UserError(
+            f"{loaded.file}: `stage: {loaded.recipe.stage}` trains on nothing; preview shows cpt, sft and dpo"
+        )
+    missing = missing_inputs(loaded)
+    if missing:
+        raise UserError(missing_message(loaded, missing))
+    preview(loaded.recipe, arguments.n)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from zephyr.run import run_with_inputs
+
+    run_with_inputs(load_named(arguments), with_inputs=arguments.with_inputs,
+                    everywhere=arguments.everywhere, outputs=arguments.outputs)  # fmt: skip
+
+
+def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
+    """What the files in scripts/ do, in each process that `accelerate launch` starts."""
+    from zephyr.run import announce, execute, is_main_process
+
+    words, overrides = split_overrides(list(argv))
+    options = argparse.ArgumentParser(prog=f"run_{stages[0]}.py")
+    options.add_argument("recipe")
+    for option in _options():
+        options.add_argument(*option.flags, **option.settings)
+    arguments = options.parse_args(words)
+    arguments.overrides = overrides
+    try:
+        loaded = load_named(arguments)
+        if loaded.recipe.stage not in stages:
+            wanted = " or ".join(f"`stage: {each}`" for each in stages)
+            raise UserError(f"{loaded.file}: this script runs {wanted}, the recipe says `stage: {loaded.recipe.stage}`")
+        announce(loaded)
+        execute(loaded)
+    except UserError as error:
+        if is_main_process() or error.rank_specific:
+            print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from zephyr.report.stage import report_directory
+
+    report_directory(arguments.directory)
+
+
+def _chat(arguments: argparse.Namespace) -> None:
+    from zephyr.evaluate.chat import chat
+
+    chat(arguments.model, system=arguments.system, temperature=arguments.temperature,
+         max_new_tokens=arguments.max_new_tokens)  # fmt: skip
+
+
+def _schema(arguments: argparse.Namespace) -> None:
+    from zephyr.recipe.json_schema import schema
+
+    text = json.dumps(schema(), indent=2) + "\n"
+    if arguments.output:
+        arguments.output.write_text(text)
+    else:
+        print(text, end="")
+
+
+def _recipes(arguments: argparse.Namespace) -> None:
+    from zephyr.recipe.commands import copy_recipe, list_recipes
+
+    if arguments.name:
+        copy_recipe(arguments.name, arguments.to)
+    else:
+        list_recipes()

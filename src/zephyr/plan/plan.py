@@ -1,0 +1,137 @@
+"""`zephyr plan`: what a run will do, from the recipe and its data alone."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
+from zephyr.recipe import Loaded
+from zephyr.recipe.schema import TrainRecipe
+from zephyr.run import missing_inputs, shown, status
+
+COUNTED_AT_ONCE_BYTES = 50_000_000
+"""Local data up to this size is prepared by `plan` itself (seconds, and the run then finds it done)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What `zephyr plan` shows."""
+
+    loaded: Loaded
+    state: str
+    """`new`, `interrupted` or `finished`."""
+    missing: list[Loaded] = field(default_factory=list)
+    """Recipes to run first, in order."""
+    batch: Batch | None = None
+    steps: Steps | None = None
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Split -> rows, sequences, tokens, what was dropped or truncated."""
+    uncounted: str | None = None
+    """Why the data could not be counted, and what would make it countable."""
+
+
+def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
+    """Plans a run; with `count` the data is downloaded and prepared whatever its size.
+
+    Raises:
+        UserError: the global batch does not divide, or the run directory holds another recipe.
+    """
+    missing = missing_inputs(loaded)
+    state = status(loaded)
+    recipe = loaded.recipe
+    if not isinstance(recipe, TrainRecipe):
+        return Plan(loaded=loaded, state=state, missing=missing)
+    batch = batch_of(recipe)
+    counts, uncounted = _counts(loaded, recipe, state, missing, count=count)
+    sequences = counts["train"]["sequences"] if counts else recipe.expect.sequences
+    steps = steps_of(recipe, sequences) if sequences else None
+    return Plan(
+        loaded=loaded, state=state, missing=missing, batch=batch, steps=steps, counts=counts, uncounted=uncounted
+    )
+
+
+def _counts(
+    loaded: Loaded, recipe: TrainRecipe, state: str, missing: list[Loaded], *, count: bool
+) -> tuple[dict[str, dict[str, Any]], str | None]:
+    if state == "finished":
+        return json.loads((loaded.run_dir / "result.json").read_text())["data"], None
+    if missing:
+        return {}, "known once the inputs below are there"
+    from zephyr.data import prepare, stored
+
+    absent = _absent(recipe)
+    if absent and not count:
+        return {}, f"not on this machine: {', '.join(absent)}; {_count_hint(loaded)}"
+    found = None if absent else stored(recipe)
+    if found is None and not count and (size := _bytes(recipe)) > COUNTED_AT_ONCE_BYTES:
+        return {}, f"{size / 1e6:,.0f} MB not counted yet; {_count_hint(loaded)}"
+    found = found or prepare(recipe).counts
+    return {split: asdict(each) for split, each in found.items()}, None
+
+
+def _count_hint(loaded: Loaded) -> str:
+    return f"`zephyr plan {shown(loaded.file)} --count` fetches and counts now, the run otherwise"
+
+
+def _absent(recipe: TrainRecipe) -> list[str]:
+    """What the data needs from the Hub: nothing is asked there unless the user says so."""
+    named = [each.path for each in (*recipe.data.train, *recipe.data.eval)]
+    named.append(recipe.model.tokenizer_name_or_path or recipe.model.model_name_or_path or "")
+    return [name for name in dict.fromkeys(named) if not Path(name).exists()]
+
+
+def _bytes(recipe: TrainRecipe) -> int:
+    return sum(_size(Path(each.path)) for each in (*recipe.data.train, *recipe.data.eval))
+
+
+def _size(path: Path) -> int:
+    return (
+        sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) if path.is_dir() else path.stat().st_size
+    )
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan for programs: flat figures first, then where every value came from."""
+    train = plan.counts.get("train", {})
+    batch = asdict(plan.batch) if plan.batch else {}
+    steps = asdict(plan.steps) if plan.steps else {"steps": None, "steps_per_epoch": None, "warmup_steps": None}
+    loaded = plan.loaded
+    return {
+        "stage": loaded.recipe.stage,
+        "recipe": str(loaded.file),
+        "run_dir": str(loaded.run_dir),
+        "run_id": loaded.run_id,
+        "state": plan.state,
+        **(batch | steps if plan.batch else {}),
+        **({"tokens": train.get("tokens"), "counted": bool(train)} if plan.batch else {}),
+        "data": plan.counts,
+        "inputs": [
+            {"field": each.field, "recipe": str(each.loaded.file), "path": str(each.path),
+             "present": each.loaded.run_dir not in {m.run_dir for m in plan.missing}}
+            for each in loaded.inputs
+        ],
+        "values": {key: {"value": value, "from": str(loaded.origins.get(key, "default"))}
+                   for key, value in flat(_values(loaded)).items()},
+    }  # fmt: skip
+
+
+def _values(loaded: Loaded) -> dict[str, Any]:
+    return {each.name: _plain(getattr(loaded.recipe, each.name)) for each in fields(cast(Any, loaded.recipe))}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value, lists by index: `data.train[0].path`."""
+    if isinstance(tree, dict) and tree:
+        items = [(f"{prefix}.{key}" if prefix else str(key), value) for key, value in tree.items()]
+    elif isinstance(tree, (list, tuple)) and tree:
+        items = [(f"{prefix}[{index}]", value) for index, value in enumerate(tree)]
+    else:
+        return {prefix: tree}
+    return {key: value for name, branch in items for key, value in flat(branch, name).items()}

@@ -1,0 +1,284 @@
+"""The run directory: the same for every stage, and the only thing that later stages and the report read.
+
+`recipe.yaml` (resolved), `provenance.json`, `metrics.jsonl`, `log.txt`, `result.json`, and `model/` or `*.jsonl`.
+Finished: nothing to do. Interrupted: continues. The same directory but another recipe: refused.
+"""
+
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import zephyr
+from zephyr.errors import UserError
+from zephyr.recipe import Loaded, difference, load, resolved_yaml
+from zephyr.stages import TRAINING, stage_runner
+
+PACKAGES = (
+    "torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "peft", "flash-attn", "tokenizers", "numpy",
+)  # fmt: skip
+log = logging.getLogger("zephyr")
+Status = Literal["new", "finished", "interrupted"]
+
+
+def is_main_process() -> bool:
+    """Whether this process writes: rank 0 of a launch, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def world_size() -> int | None:
+    """Processes that a launcher started, None when none did."""
+    found = os.environ.get("WORLD_SIZE")
+    return int(found) if found else None
+
+
+def status(loaded: Loaded) -> Status:
+    """State of the recipe's run directory.
+
+    Raises:
+        UserError: it holds the run of another recipe, or files that are no run.
+    """
+    directory = loaded.run_dir
+    written = directory / "recipe.yaml"
+    if not directory.exists() or not any(directory.iterdir()):
+        return "new"
+    if not written.is_file():
+        raise UserError(
+            f"{directory} exists and is no run directory (it has no recipe.yaml).\n"
+            f"  Choose another: zephyr run {shown(loaded.file)} output_dir=..."
+        )
+    before = load(written)
+    if before.run_id != loaded.run_id:
+        raise UserError(_another_recipe(loaded, before))
+    return "finished" if (directory / "result.json").is_file() else "interrupted"
+
+
+def _another_recipe(loaded: Loaded, before: Loaded) -> str:
+    changed = [f"    {key}: {old!r} there, {new!r} now" for key, old, new in difference(before, loaded)]
+    changed = changed or ["    an input of it (see its recipe.yaml)"]
+    return "\n".join(
+        [
+            f"{shown(loaded.run_dir)} holds the run of another recipe. What differs:",
+            *changed[:8],
+            *([f"    and {len(changed) - 8} more"] if len(changed) > 8 else []),
+            "  Ways out:",
+            f"    keep both:        zephyr run {shown(loaded.file)} ... output_dir=outputs/another-name",
+            f"    replace the old:  rm -r {shown(loaded.run_dir)}, then the same command",
+            "    go back to the old values, and the finished run is used as it is",
+        ]
+    )
+
+
+def execute(loaded: Loaded) -> dict[str, Any]:
+    """Runs the recipe's stage into its run directory and returns the result; a finished run is only read back."""
+    state = status(loaded) if is_main_process() else _status_seen_by_other_ranks(loaded)
+    if state == "finished":
+        return json.loads((loaded.run_dir / "result.json").read_text())
+    missing = missing_inputs(loaded)
+    if missing:
+        raise UserError(missing_message(loaded, missing))
+    started = time.time()
+    if is_main_process():
+        _begin(loaded, state)
+    _log_to(loaded.run_dir / "log.txt")
+    outcome = stage_runner(loaded.recipe.stage)(loaded.recipe, loaded.run_dir)
+    result = {
+        "stage": loaded.recipe.stage,
+        "name": run_name(loaded),
+        "status": "finished",
+        "run_id": loaded.run_id,
+        "wall_s": round(time.time() - started, 1),
+        **outcome,
+    }
+    if is_main_process():
+        _end(loaded, result)
+    return result
+
+
+def _status_seen_by_other_ranks(loaded: Loaded) -> Status:
+    # rank 0 may be creating the directory at this moment; it alone judges what it holds
+    return "finished" if (loaded.run_dir / "result.json").is_file() else "new"
+
+
+def missing_inputs(loaded: Loaded) -> list[Loaded]:
+    """Recipes that must run before this one can, deepest first, each once."""
+    missing: dict[Path, Loaded] = {}
+    for item in loaded.inputs:
+        if status(item.loaded) != "finished":
+            missing.update({each.run_dir: each for each in missing_inputs(item.loaded)})
+            missing[item.loaded.run_dir] = item.loaded
+    return list(missing.values())
+
+
+def run_with_inputs(
+    loaded: Loaded, *, with_inputs: bool, everywhere: Sequence[str] = (), outputs: Path | None = None
+) -> dict[str, Any]:
+    """Runs a recipe, before it those that it needs: each in a process of its own, as it would be by hand."""
+    missing = missing_inputs(loaded)
+    if missing and not with_inputs:
+        raise UserError(missing_message(loaded, missing))
+    for each in missing:
+        command = [sys.executable, "-m", "zephyr", "run", str(each.file)]
+        command += [word for pair in everywhere for word in ("--everywhere", pair)]
+        command += ["--outputs", str(outputs)] if outputs else []
+        if subprocess.run(command).returncode != 0:
+            raise UserError(f"{shown(each.file)} failed (see above), so {shown(loaded.file)} was not started")
+    announce(loaded)
+    return execute(loaded)
+
+
+def announce(loaded: Loaded) -> None:
+    """One line on the terminal: which stage goes where."""
+    if is_main_process():
+        finished = (loaded.run_dir / "result.json").is_file()
+        state = "finished before, nothing to do" if finished else shown(loaded.run_dir)
+        print(f"{run_name(loaded)}  {state}", file=sys.stderr, flush=True)
+
+
+def missing_message(loaded: Loaded, missing: list[Loaded]) -> str:
+    """What to type for the inputs that aren't there yet."""
+    lines = [f"{shown(loaded.file)} needs the output of {len(missing)} recipe(s) that have not been run:"]
+    lines += [f"    zephyr run {shown(each.file)}" for each in missing]
+    return "\n".join([*lines, f"  or all of it at once: zephyr run {shown(loaded.file)} --with-inputs"])
+
+
+def run_name(loaded: Loaded) -> str:
+    """Name of a run in reports: the recipe's own, or its folder and file name."""
+    return loaded.recipe.name or f"{loaded.file.parent.name}/{loaded.file.stem}"
+
+
+def _begin(loaded: Loaded, state: Status) -> None:
+    loaded.run_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(loaded.run_dir / "recipe.yaml", resolved_yaml(loaded))
+    write_json(loaded.run_dir / "provenance.json", provenance(loaded))
+    if state == "new" and loaded.recipe.stage in TRAINING:
+        (loaded.run_dir / "metrics.jsonl").touch()
+
+
+def _end(loaded: Loaded, result: dict[str, Any]) -> None:
+    record = json.loads((loaded.run_dir / "provenance.json").read_text())
+    record["finished"] = _now()
+    record.update(result.pop("provenance", {}))
+    write_json(loaded.run_dir / "provenance.json", record)
+    if loaded.recipe.stage in TRAINING:
+        from zephyr.report.model_card import model_card
+        from zephyr.report.read import read_run
+
+        card = model_card(replace(read_run(loaded.run_dir), result=result))
+        write_atomically(loaded.run_dir / "model" / "README.md", card)
+    write_json(loaded.run_dir / "result.json", result)
+
+
+def _log_to(path: Path) -> None:
+    """Sends what stages say to the terminal and to the run's `log.txt`; other ranks speak only to warn."""
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.INFO if is_main_process() else logging.WARNING)
+    log.addHandler(terminal)
+    if is_main_process():
+        log.addHandler(logging.FileHandler(path))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def provenance(loaded: Loaded) -> dict[str, Any]:
+    """All that one needs to know to repeat the run, beside the recipe."""
+    return {
+        "zephyr": zephyr.__version__,
+        "python": platform.python_version(),
+        "packages": _versions(),
+        **_commit(),
+        "hardware": _hardware(),
+        "seed": getattr(loaded.recipe, "seed", None),
+        "started": _now(),
+        "command": " ".join(["zephyr", *sys.argv[1:]] if Path(sys.argv[0]).name != "pytest" else ["pytest"]),
+        "recipe_file": str(loaded.file),
+        "inputs": [
+            {
+                "field": each.field,
+                "recipe": str(each.loaded.file),
+                "run_id": each.loaded.run_id,
+                "path": str(each.path),
+                "run_dir": str(each.loaded.run_dir),
+            }
+            for each in loaded.inputs
+        ],
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> dict[str, Any]:
+    """Commit of the code that ran and its uncommitted change, when it runs from a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", "run.py") is None:
+        return {"commit": None, "dirty": None}
+    changed = git("diff", "HEAD", "--", ".")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed), "diff": changed or None}
+
+
+def _hardware() -> dict[str, Any]:
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    return {"cpu": processor, "cores": os.cpu_count(), "memory_gib": round(pages / 2**30, 1), "gpus": _gpus()}
+
+
+def _gpus() -> list[str]:
+    try:
+        done = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+                              capture_output=True, text=True, timeout=10)  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.strip().splitlines() if done.returncode == 0 else []
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_atomically(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes text whole or not at all: a kill leaves the old file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def shown(path: Path) -> Path:
+    """A path as a user would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

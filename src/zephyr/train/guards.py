@@ -1,0 +1,83 @@
+"""Stops a run that has gone wrong while it is still cheap: checks around TRL's own loss."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import DPOTrainer, SFTTrainer
+
+from zephyr.errors import UserError
+
+MARGIN_TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
+"""Largest mean margin at step 0 that rounding explains: policy and reference are the same weights, so it is 0 in
+exact arithmetic; sums over some hundred tokens in bfloat16 differ by up to about 1e-2, a wrong reference by more."""
+
+
+class TrainingStopped(UserError):
+    """A guard ended the run; the message says at which step, on which batch, and what usually causes it."""
+
+    rank_specific = True
+
+
+class _Guarded:
+    """Mixed into a TRL trainer: looks at each training loss before it is used."""
+
+    run_dir: Path
+    model: Any
+    seen_first_loss = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if self.model.training and num_items_in_batch is not None and int(num_items_in_batch) == 0:
+            self._stop("no token of the batch carries loss", inputs, "check `data.loss_on` with `zephyr preview`")
+        outcome = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
+        if self.model.training:
+            loss = outcome[0] if return_outputs else outcome
+            if not torch.isfinite(loss):
+                self._stop(f"the loss is {loss.item()}", inputs, "lower `train.learning_rate`, or look at these rows")
+            if not self.seen_first_loss:
+                self.seen_first_loss = True
+                self._check_first(loss.item(), inputs)
+        return outcome
+
+    def _check_first(self, loss: float, inputs: dict) -> None:
+        """Hook for what is known of the very first loss."""
+
+    def _stop(self, what: str, inputs: dict, way_out: str) -> None:
+        step = self.state.global_step + 1  # type: ignore[attr-defined]
+        rank = self.args.process_index  # type: ignore[attr-defined]
+        listed = self.run_dir / f"stopped_batch_rank{rank}.json"
+        texts = self.processing_class.batch_decode(inputs["input_ids"])  # type: ignore[attr-defined]
+        listed.write_text(json.dumps({"step": step, "why": what, "texts": texts}, indent=2, ensure_ascii=False))
+        raise TrainingStopped(
+            f"Stopped at step {step} (process {rank}): {what}.\n  The batch, decoded: {listed}\n  Ways out: {way_out}."
+        )
+
+
+class GuardedSFTTrainer(_Guarded, SFTTrainer):
+    """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
+
+
+class GuardedDPOTrainer(_Guarded, DPOTrainer):
+    """DPOTrainer that takes pairs as they were prepared, and whose first loss must be that of equal models."""
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        # TRL tokenises whatever it is given; ours is tokenised and cut by the recipe's rule already
+        if "prompt_ids" in dataset.column_names:
+            return dataset
+        return super()._prepare_dataset(dataset, *args, **kwargs)
+
+    def _check_first(self, loss: float, inputs: dict) -> None:
+        margin = self._metrics["train"]["rewards/margins"][-1]
+        tolerance = MARGIN_TOLERANCE["bfloat16" if self.args.bf16 or self.model.dtype != torch.float32 else "float32"]
+        if abs(margin) <= tolerance:
+            return
+        self._stop(
+            f"the first margin is {margin:.4f} where 0 is due (loss {loss:.4f}; for `sigmoid` ln 2 ="
+            f" {math.log(2):.4f} is due): policy and reference are not the same model",
+            inputs,
+            "give policy and reference the same weights and dtype, and leave dropout off",
+        )

@@ -1,0 +1,124 @@
+"""What the training stages share: find the processes, prepare once, train, evaluate, save, and say what came out."""
+
+import json
+import logging
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging as transformers_logging
+
+from zephyr.data import Prepared, prepare
+from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
+from zephyr.recipe.schema import TrainRecipe
+from zephyr.run import world_size
+from zephyr.train.model import save
+from zephyr.train.progress import Progress
+
+log = logging.getLogger("zephyr")
+REPORTED = (
+    "loss", "mean_token_accuracy", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies",
+    "logps/chosen", "logps/rejected",
+)  # fmt: skip
+
+
+def start(recipe: TrainRecipe) -> Batch:
+    """The batch for the processes that were really started, whatever the recipe planned for."""
+    transformers_logging.disable_progress_bar()
+    return batch_of(recipe, world_size() or 1)
+
+
+def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared:
+    """One process a machine prepares the data, the others then read its store."""
+    with arguments.main_process_first(desc="preparing the data"):
+        return prepare(recipe)
+
+
+def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepared: Prepared) -> dict[str, Any]:
+    """Trains to the end, evaluates, writes `model/` and returns the parts of `result.json`."""
+    steps = steps_of(recipe, len(prepared.train))
+    trainer.run_dir = run_dir
+    trainer.pop_callback(_printer(trainer))
+    progress = Progress(run_dir)
+    trainer.add_callback(progress)
+    if trainer.accelerator.is_main_process:
+        _announce(trainer, prepared, batch, steps.steps)
+        _list_unusable(prepared, run_dir)
+    checkpoint = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
+    if checkpoint is None and trainer.accelerator.is_main_process:
+        (run_dir / "metrics.jsonl").write_text("")  # an interrupted run without a checkpoint starts again
+    summary = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    if trainer.state.global_step != steps.steps:
+        raise RuntimeError(f"{steps.steps} steps were planned, the trainer made {trainer.state.global_step}")
+    if prepared.eval is not None and not _evaluated_last(trainer):
+        trainer.evaluate()
+    save(trainer, run_dir)
+    if trainer.accelerator.is_main_process and not any(Path(trainer.args.output_dir).iterdir()):
+        Path(trainer.args.output_dir).rmdir()
+    return {
+        "numbers": _numbers(trainer, summary, progress),
+        "data": {split: asdict(counts) for split, counts in prepared.counts.items()},
+        "batch": batch_and_steps(batch, steps),
+        "warnings": [],
+        "provenance": {"data": prepared.sources, "template_sha256": _sha256(prepared.template)},
+    }
+
+
+def _printer(trainer: Any) -> Any:
+    from transformers import PrinterCallback, ProgressCallback
+
+    shown = (PrinterCallback, ProgressCallback)
+    return next((type(each) for each in trainer.callback_handler.callbacks if isinstance(each, shown)), PrinterCallback)
+
+
+def _announce(trainer: Any, prepared: Prepared, batch: Batch, steps: int) -> None:
+    counts = prepared.counts["train"]
+    weights = sum(getattr(p, "ds_numel", p.numel()) for p in trainer.model.parameters() if p.requires_grad)
+    log.info(
+        "  %s weights train on %s tokens in %s sequences",
+        f"{weights:,}",
+        f"{counts.tokens:,}",
+        f"{len(prepared.train):,}",
+    )
+    log.info("  global batch %s, %s steps", batch, f"{steps:,}")
+
+
+def _list_unusable(prepared: Prepared, run_dir: Path) -> None:
+    """Every row that was not trained, with its reason: `unusable.jsonl`."""
+    if not prepared.unusable:
+        return
+    rows = [json.dumps(asdict(row), ensure_ascii=False) for row in prepared.unusable]
+    (run_dir / "unusable.jsonl").write_text("\n".join(rows) + "\n")
+    log.info("  %d rows could not be used: %s", len(rows), run_dir / "unusable.jsonl")
+
+
+def _evaluated_last(trainer: Any) -> bool:
+    evaluations = [row["step"] for row in trainer.state.log_history if "eval_loss" in row]
+    return bool(evaluations) and evaluations[-1] == trainer.state.global_step and trainer.state.global_step > 0
+
+
+def _numbers(trainer: Any, summary: dict[str, float], progress: Progress) -> dict[str, float]:
+    """The few numbers a reader wants: first and last of what was logged, before and after of what was evaluated."""
+    history = trainer.state.log_history
+    trained = [row for row in history if "loss" in row]
+    evaluated = [row for row in history if "eval_loss" in row]
+    numbers: dict[str, float] = {"train_loss": summary["train_loss"], "first_loss": trained[0]["loss"]}
+    numbers |= {key: trained[-1][key] for key in REPORTED if trained and key in trained[-1]}
+    for row, suffix in ((evaluated[0], "_before"), (evaluated[-1], "")) if len(evaluated) > 1 else ():
+        numbers |= {f"eval_{key}{suffix}": row[f"eval_{key}"] for key in REPORTED if f"eval_{key}" in row}
+    tokens = trained[-1].get("num_tokens", 0.0) if trained else 0.0
+    numbers |= {"tokens_seen": tokens, "training_s": round(progress.training_s, 1)}
+    numbers["tokens_per_second"] = round(tokens / progress.training_s, 1) if progress.training_s else 0.0
+    if torch.cuda.is_available():
+        numbers["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return {key: value for key, value in numbers.items() if value is not None and math.isfinite(value)}
+
+
+def _sha256(text: str | None) -> str | None:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest() if text is not None else None

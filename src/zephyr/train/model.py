@@ -1,0 +1,70 @@
+"""The model and tokenizer that a training stage starts from, and how they are left for others to load."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
+from zephyr.data.tokenize import require_same_ids
+from zephyr.recipe import Model
+
+
+def load_tokenizer(model: Model, template: str | None) -> PreTrainedTokenizerBase:
+    """The recipe's tokenizer, with the chat template it was prepared with inside, so that it is saved along."""
+    named = model.tokenizer_name_or_path or model.model_name_or_path
+    tokenizer = AutoTokenizer.from_pretrained(
+        named,
+        revision=model.revision if named == model.model_name_or_path else None,
+        trust_remote_code=model.trust_remote_code,
+    )
+    require_same_ids(rows_tokenizer(model), lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
+    if template is not None:
+        tokenizer.chat_template = template
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # labels of padding are -100, so EOS is still trained
+    return tokenizer
+
+
+def policy(model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> str | PreTrainedModel:
+    """What TRL's trainer gets: a name that it loads itself (dDPO's reference alike), or a new random model."""
+    if model.model_name_or_path is not None:
+        return model.model_name_or_path
+    set_seed(seed)
+    config = AutoConfig.for_model(**_completed(model.config or {}, tokenizer))
+    dtype = "float32" if model.dtype == "auto" else model.dtype
+    return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=model.attn_implementation)
+
+
+def _completed(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """The tokenizer's vocabulary and special tokens, where the recipe leaves them open."""
+    return {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        **config,
+    }
+
+
+def save(trainer: Any, run_dir: Path) -> Path:
+    """Writes `model/` whole or not at all; every process calls it (under ZeRO-3 the weights are gathered)."""
+    tokenizer, generation = trainer.processing_class, trainer.model.generation_config
+    generation.eos_token_id, generation.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    draft, final = run_dir / "model.partial", run_dir / "model"
+    trainer.save_model(str(draft))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        (draft / "training_args.bin").unlink(
+            missing_ok=True
+        )  # a pickle of this machine's paths; recipe.yaml says it all
+        draft.rename(final)
+    trainer.accelerator.wait_for_everyone()
+    return final

@@ -1,0 +1,79 @@
+"""What a run says while it trains: a row in `metrics.jsonl` and one line on the terminal."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+QUIET_S = 15.0
+"""Seconds between two lines where the output is no terminal, so that a log file stays readable."""
+
+
+class Progress(TrainerCallback):
+    """Writes TRL's logs to `metrics.jsonl`, adds real (unpadded) tokens per second, and shows one line."""
+
+    def __init__(self, run_dir: Path, tokens_before: int = 0) -> None:
+        self.path, self.log_file = run_dir / "metrics.jsonl", run_dir / "log.txt"
+        self.started = time.monotonic()
+        self.step_started = self.started
+        self.training_s = 0.0
+        self.logged_s, self.logged_tokens = 0.0, float(tokens_before)
+        self.shown = 0.0
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Starts the clock: evaluation and saving don't count into tokens per second."""
+        self.step_started = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stops it."""
+        self.training_s += time.monotonic() - self.step_started
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **_: Any
+    ) -> None:
+        """One row; the trainer's closing summary (`train_runtime`) is left to `result.json`."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        row = {"step": state.global_step, "time_s": round(time.monotonic() - self.started, 2), **logs}
+        if "loss" in logs:
+            row["tokens_per_second"] = self._tokens_per_second(logs)
+            self._show(row, state)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _tokens_per_second(self, logs: dict) -> float:
+        tokens, seconds = logs.get("num_tokens", 0.0) - self.logged_tokens, self.training_s - self.logged_s
+        self.logged_tokens, self.logged_s = logs.get("num_tokens", 0.0), self.training_s
+        return round(tokens / seconds, 1) if seconds > 0 else 0.0
+
+    def _show(self, row: dict, state: TrainerState) -> None:
+        line = progress_line(row, state.max_steps, self.training_s)
+        with self.log_file.open("a") as file:
+            file.write(line + "\n")
+        last = state.global_step >= state.max_steps
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
+        elif last or time.monotonic() - self.shown >= QUIET_S:
+            self.shown = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+
+
+def progress_line(row: dict[str, Any], max_steps: int, training_s: float) -> str:
+    """`step 120/1172  loss 2.31  lr 1.2e-03  accuracy 0.61  12.3k tokens/s  2:31 left`."""
+    step = row["step"]
+    left_s = training_s / step * (max_steps - step) if step else 0.0
+    parts = [f"  step {step}/{max_steps}", f"loss {row['loss']:.4f}", f"lr {row['learning_rate']:.1e}"]
+    if "rewards/accuracies" in row:
+        parts += [f"accuracy {row['rewards/accuracies']:.2f}", f"margin {row['rewards/margins']:.2f}"]
+    parts += [f"{row['tokens_per_second'] / 1000:.1f}k tokens/s", f"{clock(left_s)} left"]
+    return "  ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """`2:31`, or `1:02:31` from an hour on."""
+    minutes, seconds_left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds_left:02}" if hours else f"{minutes}:{seconds_left:02}"

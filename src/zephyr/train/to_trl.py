@@ -1,0 +1,98 @@
+"""The one place where a recipe becomes TRL's arguments."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import DPOConfig, SFTConfig
+
+from zephyr.plan.batch import Batch
+from zephyr.recipe import CptRecipe, DpoRecipe, SftRecipe
+
+
+def sft_arguments(recipe: CptRecipe | SftRecipe, run_dir: Path, batch: Batch) -> SFTConfig:
+    """Arguments of SFTTrainer for `cpt` and `sft`.
+
+    Rows come tokenised, cut and packed from `zephyr.data.prepare`, so TRL's own length rules are switched off.
+    """
+    arguments = shared_arguments(recipe, run_dir, batch)
+    arguments |= {"max_length": None, "packing": False, "loss_type": "nll"}
+    return SFTConfig(**arguments, **recipe.trl)
+
+
+def dpo_arguments(recipe: DpoRecipe, run_dir: Path, batch: Batch) -> DPOConfig:
+    """Arguments of DPOTrainer. Pairs come tokenised and cut, so TRL's own length rules are switched off."""
+    arguments = shared_arguments(recipe, run_dir, batch)
+    arguments |= {
+        "max_length": None,
+        "beta": recipe.train.beta,
+        "loss_type": [recipe.train.loss_type],
+        "label_smoothing": recipe.train.label_smoothing,
+        "disable_dropout": True,
+    }
+    return DPOConfig(**arguments, **recipe.trl)
+
+
+def shared_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe, run_dir: Path, batch: Batch) -> dict[str, Any]:
+    """Arguments that every trainer takes: transformers' TrainingArguments by name."""
+    train, launch = recipe.train, recipe.launch
+    return {
+        "output_dir": str(run_dir / "checkpoints"),
+        "seed": recipe.seed,
+        "learning_rate": train.learning_rate,
+        "lr_scheduler_type": train.lr_scheduler_type,
+        "warmup_steps": train.warmup_steps,
+        "num_train_epochs": train.num_train_epochs,
+        "optim": train.optim,
+        "weight_decay": train.weight_decay,
+        "adam_beta1": train.adam_beta1,
+        "adam_beta2": train.adam_beta2,
+        "adam_epsilon": train.adam_epsilon,
+        "max_grad_norm": train.max_grad_norm,
+        "bf16": train.bf16,
+        "activation_checkpointing": train.gradient_checkpointing,
+        "per_device_train_batch_size": batch.micro_batch_size,
+        "per_device_eval_batch_size": launch.eval_micro_batch_size or batch.micro_batch_size,
+        "gradient_accumulation_steps": batch.gradient_accumulation_steps,
+        "logging_steps": train.logging_steps,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # a NaN must be seen, not replaced by the last finite loss
+        "report_to": "none",
+        "disable_tqdm": True,
+        "model_init_kwargs": model_arguments(recipe),
+        **_evaluation(train.eval_steps, has_eval=bool(recipe.data.eval)),
+        **_checkpoints(train.save_steps),
+        **_hardware(batch.processes),
+    }
+
+
+def model_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe) -> dict[str, Any] | None:
+    """Arguments of `from_pretrained`, for the policy and for dDPO's reference alike; None for a random model."""
+    model = recipe.model
+    if model.model_name_or_path is None:
+        return None
+    return {
+        "revision": model.revision or "main",
+        "dtype": model.dtype,
+        "attn_implementation": model.attn_implementation,
+        "trust_remote_code": model.trust_remote_code,
+    }
+
+
+def _hardware(processes: int) -> dict[str, Any]:
+    if torch.cuda.is_available():
+        return {}
+    return {"dataloader_pin_memory": False, **({"ddp_backend": "gloo"} if processes > 1 else {})}
+
+
+def _evaluation(eval_steps: float | None, *, has_eval: bool) -> dict[str, Any]:
+    if not has_eval:
+        return {"eval_strategy": "no"}
+    every = {"eval_strategy": "steps", "eval_steps": eval_steps} if eval_steps else {"eval_strategy": "no"}
+    return {**every, "eval_on_start": True, "prediction_loss_only": True}
+
+
+def _checkpoints(save_steps: float | None) -> dict[str, Any]:
+    if save_steps is None:
+        return {"save_strategy": "no"}
+    return {"save_strategy": "steps", "save_steps": save_steps, "save_total_limit": 1}
