@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers.utils import logging as transformers_logging
 
 from zephyr.errors import UserError
 from zephyr.recipe import load
@@ -31,6 +32,7 @@ def model_path(name: str) -> str:
 def chat(name: str, *, system: str, temperature: float, max_new_tokens: int) -> None:
     """Reads messages from standard input and streams the answers until end of input."""
     path = model_path(name)
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(path)
     if tokenizer.chat_template is None:
         raise UserError(f"{path}: its tokenizer carries no chat template, so this is no chat model (a base model?)")
