@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -202,7 +203,7 @@ def provenance(loaded: Loaded) -> dict[str, Any]:
         "hardware": _hardware(),
         "seed": getattr(loaded.recipe, "seed", None),
         "started": _now(),
-        "command": " ".join(["zephyr", *sys.argv[1:]] if Path(sys.argv[0]).name != "pytest" else ["pytest"]),
+        "command": _command(),
         "recipe_file": str(loaded.file),
         "inputs": [
             {
@@ -215,6 +216,11 @@ def provenance(loaded: Loaded) -> dict[str, Any]:
             for each in loaded.inputs
         ],
     }
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return shlex.join(["zephyr" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _versions() -> dict[str, str]:

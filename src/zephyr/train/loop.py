@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
 from zephyr.data import Prepared, prepare
+from zephyr.errors import UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import world_size
@@ -29,7 +31,18 @@ REPORTED = (
 def start(recipe: TrainRecipe) -> Batch:
     """The batch for the processes that were really started, whatever the recipe planned for."""
     transformers_logging.disable_progress_bar()
-    return batch_of(recipe, world_size() or 1)
+    # TRL 1.16 still asks transformers by the old name; nothing a user could mend
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    found = world_size()
+    if found is None and torch.cuda.device_count() > 1:
+        script = "run_dpo.py" if recipe.stage == "dpo" else "run_sft.py"
+        raise UserError(
+            f"{torch.cuda.device_count()} GPUs are visible to one process.\n"
+            "  Use all: accelerate launch --config_file recipes/accelerate_configs/zero3.yaml "
+            f"--num_processes {torch.cuda.device_count()} scripts/{script} RECIPE\n"
+            "  Use one: CUDA_VISIBLE_DEVICES=0 zephyr run RECIPE"
+        )
+    return batch_of(recipe, found or 1)
 
 
 def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared:

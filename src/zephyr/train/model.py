@@ -1,5 +1,6 @@
 """The model and tokenizer that a training stage starts from, and how they are left for others to load."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def save(trainer: Any, run_dir: Path) -> Path:
         (draft / "training_args.bin").unlink(
             missing_ok=True
         )  # a pickle of this machine's paths; recipe.yaml says it all
+        shutil.rmtree(final, ignore_errors=True)  # left by a run that was killed right after this line
         draft.rename(final)
     trainer.accelerator.wait_for_everyone()
     return final
