@@ -1,8 +1,9 @@
 # Two commands: `make demo` runs the whole method on this machine, `make test` runs the tests. Both set everything up.
 
 PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
 DEMO   := recipes/mini/report.yaml
 
 .PHONY: demo test lint format browser schema constraints clean
@@ -26,12 +27,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report]'
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,report,deepspeed,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,report,deepspeed,dev]'
 	@touch $@
 
 # The report's page is opened in a real browser; without one that test is skipped.

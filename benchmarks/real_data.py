@@ -16,6 +16,8 @@ from pathlib import Path
 from tokenizers import ByteLevelBPETokenizer
 
 ZEPHYR = Path(sys.executable).parent / "zephyr"
+HELD_OUT = 100
+"""Instruction rows kept for evaluation: the last ones of the file."""
 SFT = """\
 stage: sft
 seed: 42
@@ -24,7 +26,8 @@ model:
            intermediate_size: 384, tie_word_embeddings: true, max_position_embeddings: 1024}}
   tokenizer_name_or_path: tokenizer
 data:
-  train: [{{path: {instructions}}}]
+  train: [{{path: instructions.jsonl}}]
+  eval: [{{path: instructions_eval.jsonl}}]
   max_length: 512
 train: {{learning_rate: 2e-3, global_batch_size: 8, num_train_epochs: 3, lr_scheduler_type: cosine, warmup_steps: 0.1}}
 launch: {{micro_batch_size: 8}}
@@ -54,7 +57,10 @@ def main() -> None:
     folder = arguments.outputs.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     train_tokenizer(folder / "tokenizer", [arguments.instructions, arguments.pairs])
-    (folder / "sft.yaml").write_text(SFT.format(instructions=arguments.instructions))
+    rows = [json.dumps(row) + "\n" for row in json.loads(arguments.instructions.read_text())]
+    (folder / "instructions.jsonl").write_text("".join(rows[:-HELD_OUT]))
+    (folder / "instructions_eval.jsonl").write_text("".join(rows[-HELD_OUT:]))
+    (folder / "sft.yaml").write_text(SFT.format())
     (folder / "dpo.yaml").write_text(DPO.format(pairs=arguments.pairs, pairs_eval=arguments.pairs_eval))
     for stage in ("sft", "dpo"):
         subprocess.run([str(ZEPHYR), "run", str(folder / f"{stage}.yaml"), "--outputs", str(folder)], check=True)

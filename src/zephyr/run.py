@@ -7,26 +7,19 @@ Finished: nothing to do. Interrupted: continues. The same directory but another 
 import json
 import logging
 import os
-import platform
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-import zephyr
 from zephyr.errors import UserError
+from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
 from zephyr.stages import TRAINING, stage_runner
 
-PACKAGES = (
-    "torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "peft", "flash-attn", "tokenizers", "numpy",
-)  # fmt: skip
 log = logging.getLogger("zephyr")
 Status = Literal["new", "finished", "interrupted"]
 
@@ -88,10 +81,11 @@ def execute(loaded: Loaded) -> dict[str, Any]:
     if missing:
         raise UserError(missing_message(loaded, missing))
     started = time.time()
+    run = stage_runner(loaded.recipe.stage)
     if is_main_process():
         _begin(loaded, state)
     _log_to(loaded.run_dir / "log.txt")
-    outcome = stage_runner(loaded.recipe.stage)(loaded.recipe, loaded.run_dir)
+    outcome = run(loaded.recipe, loaded.run_dir)
     result = {
         "stage": loaded.recipe.stage,
         "name": run_name(loaded),
@@ -167,7 +161,7 @@ def _begin(loaded: Loaded, state: Status) -> None:
 
 def _end(loaded: Loaded, result: dict[str, Any]) -> None:
     record = json.loads((loaded.run_dir / "provenance.json").read_text())
-    record["finished"] = _now()
+    record["finished"] = now()
     record.update(result.pop("provenance", {}))
     write_json(loaded.run_dir / "provenance.json", record)
     if loaded.recipe.stage in TRAINING:
@@ -193,82 +187,6 @@ def _log_to(path: Path) -> None:
     log.propagate = False
 
 
-def provenance(loaded: Loaded) -> dict[str, Any]:
-    """All that one needs to know to repeat the run, beside the recipe."""
-    return {
-        "zephyr": zephyr.__version__,
-        "python": platform.python_version(),
-        "packages": _versions(),
-        **_commit(),
-        "hardware": _hardware(),
-        "seed": getattr(loaded.recipe, "seed", None),
-        "started": _now(),
-        "command": _command(),
-        "recipe_file": str(loaded.file),
-        "inputs": [
-            {
-                "field": each.field,
-                "recipe": str(each.loaded.file),
-                "run_id": each.loaded.run_id,
-                "path": str(each.path),
-                "run_dir": str(each.loaded.run_dir),
-            }
-            for each in loaded.inputs
-        ],
-    }
-
-
-def _command() -> str:
-    program = Path(sys.argv[0]).name
-    return shlex.join(["zephyr" if program == "__main__.py" else program, *sys.argv[1:]])
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> dict[str, Any]:
-    """Commit of the code that ran and its uncommitted change, when it runs from a checkout."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("ls-files", "--error-unmatch", "run.py") is None:
-        return {"commit": None, "dirty": None}
-    changed = git("diff", "HEAD", "--", ".")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed), "diff": changed or None}
-
-
-def _hardware() -> dict[str, Any]:
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    return {"cpu": processor, "cores": os.cpu_count(), "memory_gib": round(pages / 2**30, 1), "gpus": _gpus()}
-
-
-def _gpus() -> list[str]:
-    try:
-        done = subprocess.run(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-                              capture_output=True, text=True, timeout=10)  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.strip().splitlines() if done.returncode == 0 else []
-
-
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON whole or not at all."""
     write_atomically(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
@@ -284,7 +202,3 @@ def write_atomically(path: Path, text: str) -> None:
 def shown(path: Path) -> Path:
     """A path as a user would type it here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,8 +8,10 @@ from datasets import Dataset
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM, set_seed
 from trl import DPOConfig, SFTConfig
 
+from zephyr.data import Counts
 from zephyr.recipe import load
 from zephyr.run import execute
+from zephyr.train.dpo import collapse
 from zephyr.train.guards import GuardedDPOTrainer, GuardedSFTTrainer, TrainingStopped
 
 CONFIG = MistralConfig(
@@ -64,6 +66,13 @@ def test_an_infinite_loss_stops_with_the_step_and_the_batch(tiny: Path):
     stopped = json.loads((loaded.run_dir / "stopped_batch_rank0.json").read_text())
     assert stopped["step"] in (2, 3) and len(stopped["texts"]) == 2
     assert not (loaded.run_dir / "model").exists() and not (loaded.run_dir / "result.json").exists()
+
+
+@pytest.mark.parametrize(("reward", "warned"), [(-0.4, False), (-12.0, True), (3.0, False)])
+def test_collapse_of_the_chosen_answers_is_a_warning(reward: float, warned: bool):
+    # 20 tokens an answer, beta 0.1: a reward of -12 is 120 nats, 6 a token; -0.4 is 0.2 a token
+    counts = Counts(rows_used=10, chosen_tokens=200)
+    assert bool(collapse({"eval_rewards/chosen": reward}, counts, beta=0.1)) is warned
 
 
 def test_a_batch_without_trainable_tokens_is_an_error(tmp_path: Path, tiny_tokenizer: Path):
