@@ -61,8 +61,8 @@ def prepare_environment() -> None:
 def _keep_freed_memory() -> None:
     """Tells glibc to reuse freed blocks instead of handing them back to the kernel.
 
-    On a CPU each step frees and asks again for the same large tensors; the page faults of that are a third of the CPU
-    time (benchmarks/README.md). Other C libraries are left as they are.
+    On a CPU each step frees and asks again for the same large tensors; the page faults of that are up to a third of
+    the CPU time (benchmarks/README.md). Other C libraries are left as they are.
     """
     if sys.platform != "linux":
         return

@@ -5,7 +5,7 @@ import pytest
 
 from zephyr.data.sources import _from_hub, identity, read
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Source
+from zephyr.recipe.sections import Source
 
 
 def texts(rows):

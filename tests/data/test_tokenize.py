@@ -5,7 +5,7 @@ import pytest
 
 from zephyr.data.tokenize import load_tokenizer, require_same_ids
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Model
+from zephyr.recipe.sections import Model
 
 TEXT = "<|user|>\n Hello, naïve  wörld 日本 🙂</s>\n<|assistant|>\n\tyes\n\n</s>\n"
 

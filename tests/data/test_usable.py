@@ -3,7 +3,7 @@ import pytest
 from zephyr.data.counts import OVERLAP, refuse_unusable
 from zephyr.data.usable import part_splits, prompt_hash, read_split
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Source
+from zephyr.recipe.sections import Source
 
 
 def chat(question, answer="Yes."):

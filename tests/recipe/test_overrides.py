@@ -5,7 +5,7 @@ import pytest
 
 from zephyr.recipe import RECIPES, RecipeError, load
 from zephyr.recipe.overrides import place
-from zephyr.recipe.schema import Launch, section
+from zephyr.recipe.sections import Launch, section
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from zephyr.data.template import Template
 from zephyr.data.tokenize import Tokenizer
 from zephyr.data.truncate import Pair
 from zephyr.errors import UserError
-from zephyr.recipe.schema import ChatData, PreferenceData, TextData
+from zephyr.recipe.sections import ChatData, PreferenceData, TextData
 
 NO_LOSS = -100
 """The label of a token that carries no loss (transformers' and TRL's convention)."""

@@ -15,7 +15,8 @@ from zephyr.data.template import Template, template_source
 from zephyr.data.tokenize import Tokenizer, load_tokenizer
 from zephyr.data.usable import Split, part_splits, read_split
 from zephyr.errors import UserError
-from zephyr.recipe.schema import CptRecipe, DpoRecipe, PreferenceData, SftRecipe, TextData
+from zephyr.recipe.schema import CptRecipe, DpoRecipe, SftRecipe
+from zephyr.recipe.sections import PreferenceData, TextData
 
 if TYPE_CHECKING:
     import datasets

@@ -17,7 +17,7 @@ from zephyr.data.template import Template
 from zephyr.data.tokenize import Tokenizer, load_tokenizer
 from zephyr.data.truncate import truncate_pair
 from zephyr.data.usable import read_rows
-from zephyr.recipe.schema import ChatData, PreferenceData, TextData
+from zephyr.recipe.sections import ChatData, PreferenceData, TextData
 
 _LOSS, _NO_LOSS, _CUT = "+ loss", "  no loss", "- cut off"
 _STYLE = {_LOSS: "green", _NO_LOSS: "default", _CUT: "red"}

@@ -15,7 +15,7 @@ from zephyr.data.tokenize import Tokenizer
 from zephyr.data.truncate import Pair, truncate_pair
 from zephyr.data.usable import Split
 from zephyr.errors import UserError
-from zephyr.recipe.schema import ChatData, PreferenceData, TextData
+from zephyr.recipe.sections import ChatData, PreferenceData, TextData
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ from typing import Any
 
 from zephyr.data.readers import FORMATS, Row, format_of, read_dataset
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Source
+from zephyr.recipe.sections import Source
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 

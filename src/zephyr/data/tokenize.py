@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Model
+from zephyr.recipe.sections import Model
 
 if TYPE_CHECKING:
     import tokenizers

@@ -19,7 +19,7 @@ from zephyr.data.shapes import (
 )
 from zephyr.data.sources import read
 from zephyr.errors import UserError
-from zephyr.recipe.schema import Source
+from zephyr.recipe.sections import Source
 
 CHECKS: dict[str, Callable[[Any], None]] = {
     "cpt": check_text,

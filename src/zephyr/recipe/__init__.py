@@ -8,24 +8,17 @@ from zephyr.recipe.problems import Origin, Problem, RecipeError
 from zephyr.recipe.schema import (
     RECIPES,
     Benchmark,
-    ChatData,
     CptRecipe,
     DpoRecipe,
     EvaluateRecipe,
     Generation,
-    Launch,
-    Model,
-    PreferenceData,
-    PreferenceTrain,
     Recipe,
     ReportRecipe,
     SftRecipe,
-    Source,
-    TextData,
-    Train,
     World,
     WorldRecipe,
 )
+from zephyr.recipe.sections import ChatData, Launch, Model, PreferenceData, PreferenceTrain, Source, TextData, Train
 
 __all__ = [
     "RECIPES",

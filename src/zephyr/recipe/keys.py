@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from zephyr.recipe.problems import Parts
-from zephyr.recipe.schema import RECIPES, Names
+from zephyr.recipe.schema import RECIPES
+from zephyr.recipe.sections import Names
 
 ITEM = "[]"
 """Any position of a list: `data.train[].path`."""
