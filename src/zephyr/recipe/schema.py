@@ -88,7 +88,7 @@ class Habits:
     """How often a scripted answerer of the mini world does what a judge will mark down; all 0: it never does."""
 
     boilerplate: float = Field(default=0.0, ge=0, le=1)
-    """Share of answers that open and close with an empty phrase."""
+    """Share of answers that end in empty phrases."""
     terse: float = Field(default=0.0, ge=0, le=1)
     """Share of questions answered with a bare value."""
     short: float = Field(default=0.0, ge=0, le=1)
@@ -122,7 +122,7 @@ class World:
     dialogues: int = Positive
     """Dialogues of the teacher."""
     pairs: int = Positive
-    """Prompts that the four answerers answer; each gives a pair unless all four earn the same score."""
+    """Prompts that all answerers answer; each gives a pair, unless all earn the same score."""
     eval_rows: int = Positive
     """Rows of each of `corpus_eval`, `dialogues_eval` and (prompts of) `pairs_eval`."""
     heldout: int = Positive
