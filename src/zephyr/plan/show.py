@@ -96,15 +96,15 @@ def _show_values(plan: Plan, console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
-    values = as_json(plan)["values"]
-    given = {key: each for key, each in values.items() if each["from"] != "default"}
-    for key, each in given.items():
-        table.add_row(key, Text(_value(each["value"])), Text(each["from"], style="dim"))
+    values = {key: each for key, each in as_json(plan)["values"].items() if each["value"] not in (None, {}, [])}
+    for key, each in values.items():
+        if each["from"] != "default":
+            table.add_row(key, Text(_value(each["value"])), Text(each["from"], style="dim"))
     console.print()
     console.print(table)
-    defaults = [f"{key} {_value(each['value'])}" for key, each in values.items()
-                if each["from"] == "default" and each["value"] not in (None, {}, [])]  # fmt: skip
-    console.print(Text(f"by default: {', '.join(defaults)}", style="dim"))
+    defaults = [f"{key} {_value(each['value'])}" for key, each in values.items() if each["from"] == "default"]
+    if defaults:
+        console.print(Text(f"by default: {', '.join(defaults)}", style="dim"))
 
 
 def _show_difference(loaded: Loaded, other: Loaded, console: Console) -> None:
