@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/mini_seeds.py --seeds 1 2 3 4 5 6 7 8 [--recipe RECIPE] [KEY=VALUE ...]
 
 Each seed draws its own facts, data, tokenizer, initialisation and held-out prompts, in its own outputs folder; two
-seeds run at a time, one thread each. A seed that has run before is only read back. Last figures: benchmarks/README.md.
+seeds run at a time, one thread each. A seed that has run before is only read back. The page over all seeds is written to
+the outputs folder. Last figures: benchmarks/README.md.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from zephyr.evaluate.statistics import interval_over_seeds
+from zephyr.report.seeds import student_interval
 
 ZEPHYR = Path(sys.executable).parent / "zephyr"
 
@@ -43,6 +44,20 @@ def main() -> None:
         one = partial(run_seed, recipe=arguments.recipe, outputs=arguments.outputs, overrides=arguments.overrides)
         results = list(pool.map(one, arguments.seeds))
     show(arguments.seeds, [each["scores"] for each in results])
+    write_page(arguments)
+
+
+def write_page(arguments: argparse.Namespace) -> None:
+    recipe = Path(arguments.recipe)
+    runs = [
+        str((arguments.outputs / str(seed) / recipe.parent.name / recipe.stem).resolve()) for seed in arguments.seeds
+    ]
+    listed = "".join(f"  - {run}\n" for run in runs)
+    report = arguments.outputs / "report.yaml"
+    report.write_text(f"stage: report\ntitle: The mini world over {len(runs)} seeds\nruns:\n{listed}")
+    subprocess.run(
+        [str(ZEPHYR), "run", str(report), f"output_dir={arguments.outputs.resolve() / 'report'}"], check=True
+    )
 
 
 def show(seeds: list[int], scores: list[dict]) -> None:
@@ -63,7 +78,8 @@ def show(seeds: list[int], scores: list[dict]) -> None:
 
 
 def _line(name: str, values: list[float]) -> None:
-    mean, low, high = interval_over_seeds(values)
+    mean = sum(values) / len(values)
+    low, high = student_interval(values) or (float("-inf"), float("inf"))
     separable = "" if low <= 0 <= high else "  separable from 0"
     print(
         f"{name:<16}"
