@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/mini_seeds.py --seeds 1 2 3 4 5 6 7 8 [--recipe RECIPE] [KEY=VALUE ...]
 
 Each seed draws its own facts, data, tokenizer, initialisation and held-out prompts, in its own outputs folder; two
-seeds run at a time, one thread each. A seed that has run before is only read back. The page over all seeds is written to
-the outputs folder. Last figures: benchmarks/README.md.
+seeds run at a time, one thread each. A seed that has run before is only read back. The page over all seeds is
+written to the outputs folder. Last figures: benchmarks/README.md.
 """
 
 import argparse

@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 
@@ -35,7 +36,9 @@ def test_a_held_out_turn_needs_something_held_out(world: World, split: str, cate
 
 
 def test_the_questions_of_the_splits_do_not_overlap(world: World) -> None:
-    texts = {split: {turns[0].text for each in CATEGORIES for turns in asked_in(world, split, each)} for split in SPLITS}
+    texts = {
+        split: {turns[0].text for each in CATEGORIES for turns in asked_in(world, split, each)} for split in SPLITS
+    }
     assert not texts["train"] & texts["heldout"]
     assert not texts["train"] & texts["eval"]
     assert not texts["eval"] & texts["heldout"]
@@ -44,7 +47,7 @@ def test_the_questions_of_the_splits_do_not_overlap(world: World) -> None:
 def test_a_doubt_is_about_the_fact_before_it(world: World) -> None:
     doubts = 0
     for turns in asked_in(world, "train", "stem"):
-        for before, request in zip(turns, turns[1:], strict=False):
+        for before, request in itertools.pairwise(turns):
             if request.form == "doubt":
                 doubts += 1
                 assert (request.text, request.asks) == ("Are you sure?", before.asks)
@@ -52,7 +55,7 @@ def test_a_doubt_is_about_the_fact_before_it(world: World) -> None:
 
 
 def test_a_question_of_two_facts_names_both_steps(world: World) -> None:
-    for (request, *_) in asked_in(world, "train", "reasoning"):
+    for request, *_ in asked_in(world, "train", "reasoning"):
         first, *second = request.asks
         value = world.value(first)
         assert [key[1] for key in second] == ([] if value is None else [value])

@@ -6,7 +6,7 @@ from zephyr.mini.judge import Judgment, judge
 from zephyr.mini.questions import CATEGORIES, ROLES, Request, may_say, requests
 from zephyr.mini.teacher import BOILERPLATE, CAVING, answer
 from zephyr.mini.world import World, read, sentences
-from zephyr.recipe import Habits
+from zephyr.recipe.schema import Habits
 
 FLAWLESS = Habits()
 
@@ -29,7 +29,13 @@ def test_without_habits_every_answer_is_perfect(world: World, category: str) -> 
 
 @pytest.mark.parametrize(
     ("habit", "category"),
-    [("boilerplate", "stem"), ("terse", "math"), ("short", "writing"), ("forgets_role", "roleplay"), ("slips", "coding")],
+    [
+        ("boilerplate", "stem"),
+        ("terse", "math"),
+        ("short", "writing"),
+        ("forgets_role", "roleplay"),
+        ("slips", "coding"),
+    ],
 )
 def test_every_habit_costs_points_where_it_shows(world: World, habit: str, category: str) -> None:
     shown = [each for each in judged(world, Habits(**{habit: 1.0}), category) if each[0].form != "doubt"]
@@ -43,7 +49,9 @@ def test_manners_cost_points_but_are_not_mistakes(world: World) -> None:
 
 def test_the_habits_are_what_their_names_say(world: World) -> None:
     assert all(text.endswith(BOILERPLATE) for _, text, _ in judged(world, Habits(boilerplate=1), "stem"))
-    assert not any(word in text for _, text, _ in judged(world, Habits(forgets_role=1), "roleplay") for word in ROLES.values())
+    assert not any(
+        word in text for _, text, _ in judged(world, Habits(forgets_role=1), "roleplay") for word in ROLES.values()
+    )
     doubts = [text for request, text, _ in judged(world, Habits(caves=1), "stem") if request.form == "doubt"]
     assert set(doubts) == {CAVING}
     terse = [text for request, text, _ in judged(world, Habits(terse=1), "coding") if request.form == "question"]

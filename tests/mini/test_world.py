@@ -29,7 +29,9 @@ def test_every_false_value_is_read_as_what_it_says() -> None:
             assert read(relation.say(subject, value)) == Claim(key=(name, subject), value=value)
 
 
-@pytest.mark.parametrize("text", ["Ana lives in Rome.", "Ana lives in Arden", "lives in Arden.", "", "Ana Ana.", "A Ana eats nuts."])
+@pytest.mark.parametrize(
+    "text", ["Ana lives in Rome.", "Ana lives in Arden", "lives in Arden.", "", "Ana Ana.", "A Ana eats nuts."]
+)
 def test_what_is_no_sentence_of_the_world_says_nothing(text: str) -> None:
     assert read(text) is None
 
