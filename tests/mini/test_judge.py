@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from zephyr.mini.judge import judge
@@ -79,3 +81,24 @@ def test_boilerplate_is_counted_and_leaves_the_answer_correct() -> None:
 def test_every_turn_needs_its_answer() -> None:
     with pytest.raises(ValueError, match="shorter"):
         judge(WORLD, [PET, DOUBT], ["Ana has a cat."])
+
+
+@pytest.mark.parametrize(
+    "text", ["the the the", "Arr! Arr! Arr!", "<|user|>" * 20, "I hope this helps. " * 20, "?", "Ana"]
+)
+def test_garbage_earns_the_minimum_however_often_it_is_repeated(text: str) -> None:
+    for request in (PET, FOOD, CHAIN, DOUBT, ROLE, TEXT, WRITE):
+        assert judge(WORLD, [request], [text]).score == 1
+
+
+def test_repeating_a_right_answer_never_pays() -> None:
+    scores = [judge(WORLD, [PET], ["Ana has a cat. " * n]).score for n in range(1, 8)]
+    assert scores == sorted(scores, reverse=True)
+    assert (scores[0], scores[-1]) == (10, 5.5)  # at the end it is still true and honest
+
+
+def test_scores_keep_to_their_range() -> None:
+    parts = ("Ana has a cat.", "Ana has a dog.", "cat.", "Arr!", "I am sure.", "I hope this helps.", "Ben has a dog.")
+    texts = [" ".join(each) for n in range(4) for each in itertools.product(parts, repeat=n)]
+    scores = [judge(WORLD, [request], [text]).score for request in (PET, CHAIN, DOUBT, ROLE) for text in texts]
+    assert (min(scores), max(scores)) == (1, 10)

@@ -71,3 +71,15 @@ def test_training_answers_never_state_what_is_held_out(world: World) -> None:
             claims = [claim for each in sentences(text) if (claim := read(each))]
             assert claims
             assert all(may_say(world, "train", claim.key) for claim in claims)
+
+
+@pytest.mark.parametrize("habit", ["boilerplate", "terse", "short", "forgets_role", "guesses", "caves", "slips"])
+def test_every_habit_lowers_the_mean_and_more_of_it_lowers_it_further(world: World, habit: str) -> None:
+    means = []
+    for share in (0.0, 0.5, 1.0):
+        scores = [
+            judgment.score for each in CATEGORIES for *_, judgment in judged(world, Habits(**{habit: share}), each)
+        ]
+        means.append(sum(scores) / len(scores))
+    assert means[0] == 10
+    assert means[0] > means[1] > means[2]

@@ -7,7 +7,7 @@ teacher has bad habits, as the paper found in UltraChat (section 4.1), and what 
 import random
 
 from zephyr.mini.questions import ROLES, Request, told_of
-from zephyr.mini.relations import RELATIONS
+from zephyr.mini.relations import FROM_TEXT, RELATIONS
 from zephyr.mini.world import Key, World
 from zephyr.recipe.schema import Habits
 
@@ -45,18 +45,21 @@ def _stated(world: World, request: Request, habits: Habits, rng: random.Random) 
     *steps, asked = request.asks
     return [
         *((key, world.value(key, passage)) for key in steps),
-        (asked, _given(world.value(asked, passage), asked, habits, rng)),
+        (asked, _given(world, world.value(asked, passage), asked, habits, rng)),
     ]
 
 
-def _given(truth: str | None, key: Key, habits: Habits, rng: random.Random) -> str | None:
+def _given(world: World, truth: str | None, key: Key, habits: Habits, rng: random.Random) -> str | None:
     if rng.random() >= (habits.guesses if truth is None else habits.slips):
         return truth
-    return rng.choice([value for value in RELATIONS[key[0]].values if value != truth])
+    wrong = [value for value in RELATIONS[key[0]].values if value != truth]
+    if key[0] == FROM_TEXT:  # a wrong place must not be a held-out combination
+        wrong = [value for value in wrong if world.split[key[1], value] == "train"]
+    return rng.choice(wrong)
 
 
 def _writing(world: World, split: str, request: Request, habits: Habits, rng: random.Random) -> str:
     assert request.about is not None
     n = max(1, request.n_sentences - 1) if rng.random() < habits.short else request.n_sentences
     keys = rng.sample(told_of(world, split, request.about), n)
-    return "\n".join(world.say(key, _given(world.value(key), key, habits, rng)) for key in keys)
+    return "\n".join(world.say(key, _given(world, world.value(key), key, habits, rng)) for key in keys)

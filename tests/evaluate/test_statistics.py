@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from zephyr.evaluate.statistics import bootstrap_mean, paired_difference
+
+
+def test_the_interval_is_that_of_a_normal_mean() -> None:
+    values = np.random.default_rng(1).normal(5, 2, 400)
+    found = bootstrap_mean(values.tolist())
+    low, high = found.interval
+    half = 1.96 * values.std() / 400**0.5
+    assert found.value == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+    assert found.n == 400
+
+
+def test_the_same_scores_give_the_same_interval() -> None:
+    assert bootstrap_mean([1, 5, 3, 8]) == bootstrap_mean([1, 5, 3, 8])
+
+
+def test_equal_scores_have_no_width() -> None:
+    assert bootstrap_mean([3.0] * 10).interval == (3.0, 3.0)
+
+
+def test_pairing_separates_what_the_spread_of_prompts_would_hide() -> None:
+    prompts = np.random.default_rng(2).uniform(1, 10, 200)
+    better = prompts + np.random.default_rng(3).normal(0.1, 0.3, 200)
+    unpaired_overlap = bootstrap_mean(prompts.tolist()).interval[1] > bootstrap_mean(better.tolist()).interval[0]
+    found = paired_difference(prompts.tolist(), better.tolist())
+    assert unpaired_overlap
+    assert found.separable
+    assert found.value == pytest.approx((better - prompts).mean())
+
+
+def test_noise_is_not_separable() -> None:
+    noise = np.random.default_rng(4).normal(0, 1, 200)
+    noise -= noise.mean()
+    assert not paired_difference([0.0] * 200, noise.tolist()).separable
+
+
+def test_scores_of_different_prompts_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 and 3 given"):
+        paired_difference([1, 2], [1, 2, 3])
