@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command continues", file=sys.stderr)
+        hint = (
+            "; the same command continues from the last checkpoint (`train.save_steps`)" if words[:1] == ["run"] else ""
+        )
+        print(f"\nstopped{hint}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `zephyr plan ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:

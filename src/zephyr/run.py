@@ -52,8 +52,17 @@ def status(loaded: Loaded) -> Status:
         )
     before = load(written)
     if before.run_id != loaded.run_id:
+        if not _worth_keeping(directory):
+            return "new"  # refused or broken off before it had learnt anything: the mended recipe takes its place
         raise UserError(_another_recipe(loaded, before))
     return "finished" if (directory / "result.json").is_file() else "interrupted"
+
+
+def _worth_keeping(directory: Path) -> bool:
+    """Whether a run directory holds a result, a model, a checkpoint or a logged step."""
+    metrics = directory / "metrics.jsonl"
+    trained = metrics.is_file() and metrics.stat().st_size > 0
+    return trained or any((directory / name).exists() for name in ("result.json", "model", "checkpoints"))
 
 
 def _another_recipe(loaded: Loaded, before: Loaded) -> str:
@@ -67,7 +76,7 @@ def _another_recipe(loaded: Loaded, before: Loaded) -> str:
             "  Ways out:",
             f"    keep both:        zephyr run {shown(loaded.file)} ... output_dir=outputs/another-name",
             f"    replace the old:  rm -r {shown(loaded.run_dir)}, then the same command",
-            "    go back to the old values, and the finished run is used as it is",
+            "    go back to the old values, and that run is used or continued",
         ]
     )
 

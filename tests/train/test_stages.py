@@ -124,3 +124,22 @@ def test_rmsprop_and_adamw_differ(tiny: Path):
     rmsprop, _ = run(tiny / "cpt.yaml", "optim=rmsprop", "learning_rate=1e-3", f"output_dir={tiny}/rms")
     assert rmsprop["numbers"]["loss"] != adamw["numbers"]["loss"]
     assert rmsprop["numbers"]["eval_loss"] < rmsprop["numbers"]["eval_loss_before"]
+
+
+def test_a_run_refused_before_training_does_not_keep_its_directory(tiny: Path):
+    recipe = tiny / "cpt.yaml"
+    right = recipe.read_text()
+    recipe.write_text(right.replace("path: text.jsonl", "path: trian.jsonl"))
+    with pytest.raises(UserError, match=r"trian\.jsonl"):
+        run(recipe)
+    recipe.write_text(right)
+    result, _ = run(recipe)
+    assert result["status"] == "finished"
+
+
+def test_the_last_step_is_logged_whatever_logging_steps_says(tiny: Path):
+    result, run_dir = run(tiny / "cpt.yaml", "logging_steps=100")
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in rows if "loss" in row]
+    assert steps == [1, result["batch"]["steps"]]
+    assert result["numbers"]["loss"] < result["numbers"]["first_loss"]

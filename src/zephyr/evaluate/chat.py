@@ -33,7 +33,12 @@ def chat(name: str, *, system: str, temperature: float, max_new_tokens: int) -> 
     """Reads messages from standard input and streams the answers until end of input."""
     path = model_path(name)
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{name}: no model directory, run directory or recipe here, and not found on the Hub"
+        ) from error
     if tokenizer.chat_template is None:
         raise UserError(f"{path}: its tokenizer carries no chat template, so this is no chat model (a base model?)")
     model = AutoModelForCausalLM.from_pretrained(path, dtype="auto").eval()

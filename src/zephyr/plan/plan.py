@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from zephyr.errors import UserError
 from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
@@ -20,7 +21,7 @@ class Plan:
 
     loaded: Loaded
     state: str
-    """`new`, `interrupted` or `finished`."""
+    """`new`, `interrupted`, `finished`, or `taken` by the run of another recipe."""
     missing: list[Loaded] = field(default_factory=list)
     """Recipes to run first, in order."""
     batch: Batch | None = None
@@ -35,10 +36,10 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     """Plans a run; with `count` the data is downloaded and prepared whatever its size.
 
     Raises:
-        UserError: the global batch does not divide, or the run directory holds another recipe.
+        UserError: the global batch does not divide, or the run directory of an input holds another recipe.
     """
     missing = missing_inputs(loaded)
-    state = status(loaded)
+    state = _state(loaded)
     recipe = loaded.recipe
     if not isinstance(recipe, TrainRecipe):
         return Plan(loaded=loaded, state=state, missing=missing)
@@ -49,6 +50,13 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     return Plan(
         loaded=loaded, state=state, missing=missing, batch=batch, steps=steps, counts=counts, uncounted=uncounted
     )
+
+
+def _state(loaded: Loaded) -> str:
+    try:
+        return status(loaded)
+    except UserError:
+        return "taken"  # a plan spends nothing, so it is shown; `run` will refuse and say what differs
 
 
 def _counts(
@@ -78,7 +86,13 @@ def _absent(recipe: TrainRecipe) -> list[str]:
     """What the data needs from the Hub: nothing is asked there unless the user says so."""
     named = [each.path for each in (*recipe.data.train, *recipe.data.eval)]
     named.append(recipe.model.tokenizer_name_or_path or recipe.model.model_name_or_path or "")
-    return [name for name in dict.fromkeys(named) if not Path(name).exists()]
+    absent = [name for name in dict.fromkeys(named) if not Path(name).exists()]
+    for name in absent:
+        if Path(name).is_absolute():  # the loader makes local paths absolute, so this is no Hub id
+            raise UserError(
+                f"{name}: there is no such file or directory; see `path` under `data` and names under `model`"
+            )
+    return absent
 
 
 def _bytes(recipe: TrainRecipe) -> int:

@@ -32,7 +32,12 @@ def show(plan: Plan, console: Console, other: Loaded | None = None) -> None:
 
 def _show_figures(plan: Plan, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
-    states = {"new": "not run yet", "interrupted": "interrupted: continues", "finished": "finished: nothing to do"}
+    states = {
+        "new": "not run yet",
+        "interrupted": "interrupted: continues from its last checkpoint",
+        "finished": "finished: nothing to do",
+        "taken": "holds the run of another recipe: `run` will refuse",
+    }
     table.add_row("run directory", Text(f"{shown(plan.loaded.run_dir)}  ({states[plan.state]})"))
     if plan.batch:
         table.add_row("global batch", Text(str(plan.batch)))

@@ -5,6 +5,7 @@ import logging
 import math
 import warnings
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from zephyr.data import Prepared, prepare
 from zephyr.errors import UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.run import world_size
+from zephyr.run import shown, world_size
 from zephyr.train.model import save
 from zephyr.train.progress import Progress
 
@@ -42,7 +43,22 @@ def start(recipe: TrainRecipe) -> Batch:
             f"--num_processes {torch.cuda.device_count()} scripts/{script} RECIPE\n"
             "  Use one: CUDA_VISIBLE_DEVICES=0 zephyr run RECIPE"
         )
+    _check_hardware(recipe)
     return batch_of(recipe, found or 1)
+
+
+def _check_hardware(recipe: TrainRecipe) -> None:
+    """Refuses what this machine can't do before anything loads."""
+    wanted = []
+    if recipe.train.bf16 and not torch.accelerator.is_available():
+        wanted.append("`train.bf16: true` needs a GPU, and torch finds none here; on a CPU: train.bf16=false")
+    if recipe.model.attn_implementation == "flash_attention_2" and find_spec("flash_attn") is None:
+        wanted.append(
+            "`model.attn_implementation: flash_attention_2` needs the package flash-attn, which is not installed; "
+            "install 'zephyr-recipes[flash]', or model.attn_implementation=sdpa"
+        )
+    if wanted:
+        raise UserError("\n".join(wanted))
 
 
 def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared:
@@ -59,10 +75,12 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
     progress = Progress(run_dir)
     trainer.add_callback(progress)
     if trainer.accelerator.is_main_process:
-        _announce(trainer, prepared, batch, steps.steps)
+        _announce(trainer, prepared, batch, steps.steps, recipe.launch.processes)
         _list_unusable(prepared, run_dir)
     checkpoint = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
-    if checkpoint is None and trainer.accelerator.is_main_process:
+    if checkpoint is not None:
+        log.info(f"  continues from {Path(checkpoint).name}")
+    elif trainer.accelerator.is_main_process:
         (run_dir / "metrics.jsonl").write_text("")  # an interrupted run without a checkpoint starts again
     summary = trainer.train(resume_from_checkpoint=checkpoint).metrics
     if trainer.state.global_step != steps.steps:
@@ -72,8 +90,10 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
     save(trainer, run_dir)
     if trainer.accelerator.is_main_process and not any(Path(trainer.args.output_dir).iterdir()):
         Path(trainer.args.output_dir).rmdir()
+    numbers = _numbers(trainer, summary, progress)
+    _conclude(numbers, run_dir)
     return {
-        "numbers": _numbers(trainer, summary, progress),
+        "numbers": numbers,
         "data": {split: asdict(counts) for split, counts in prepared.counts.items()},
         "batch": batch_and_steps(batch, steps),
         "warnings": [],
@@ -88,7 +108,7 @@ def _printer(trainer: Any) -> Any:
     return next((type(each) for each in trainer.callback_handler.callbacks if isinstance(each, shown)), PrinterCallback)
 
 
-def _announce(trainer: Any, prepared: Prepared, batch: Batch, steps: int) -> None:
+def _announce(trainer: Any, prepared: Prepared, batch: Batch, steps: int, planned: int) -> None:
     counts = prepared.counts["train"]
     weights = sum(getattr(p, "ds_numel", p.numel()) for p in trainer.model.parameters() if p.requires_grad)
     log.info(
@@ -97,7 +117,19 @@ def _announce(trainer: Any, prepared: Prepared, batch: Batch, steps: int) -> Non
         f"{counts.tokens:,}",
         f"{len(prepared.train):,}",
     )
-    log.info("  global batch %s, %s steps", batch, f"{steps:,}")
+    log.info(f"  global batch {batch}, {steps:,} steps")
+    if planned != batch.processes:
+        log.info(f"  (the recipe plans {planned} processes, {batch.processes} found: the same training, another speed)")
+
+
+def _conclude(numbers: dict[str, float], run_dir: Path) -> None:
+    """The last lines of a training run: what changed on held-out rows, and where the model is."""
+    if "eval_loss" in numbers:
+        text = f"  held-out loss {numbers['eval_loss_before']:.4f} -> {numbers['eval_loss']:.4f}"
+        if "eval_rewards/accuracies" in numbers:
+            text += f", preference accuracy {numbers['eval_rewards/accuracies']:.3f}"
+        log.info(text)
+    log.info(f"  model: {shown(run_dir / 'model')}   look: zephyr report {shown(run_dir)}")
 
 
 def _list_unusable(prepared: Prepared, run_dir: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import (
 
 from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
 from zephyr.data.tokenize import require_same_ids
+from zephyr.errors import UserError
 from zephyr.recipe import Model
 
 
@@ -39,9 +40,12 @@ def policy(model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> str |
     if model.model_name_or_path is not None:
         return model.model_name_or_path
     set_seed(seed)
-    config = AutoConfig.for_model(**_completed(model.config or {}, tokenizer))
     dtype = "float32" if model.dtype == "auto" else model.dtype
-    return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=model.attn_implementation)
+    try:
+        config = AutoConfig.for_model(**_completed(model.config or {}, tokenizer))
+        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=model.attn_implementation)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"model.config: transformers can't build this model.\n  {error}") from error
 
 
 def _completed(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:

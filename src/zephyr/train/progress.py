@@ -28,8 +28,10 @@ class Progress(TrainerCallback):
         self.step_started = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stops it."""
+        """Stops it, and has the last step logged whatever `logging_steps` says."""
         self.training_s += time.monotonic() - self.step_started
+        if state.global_step >= state.max_steps:
+            control.should_log = True
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict | None = None, **_: Any
