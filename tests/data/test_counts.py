@@ -10,9 +10,11 @@ def unusable(n, reason="empty answer"):
     return [UnusableRow("train", "a.jsonl", index + 1, index, reason, f"row {index}") for index in range(n)]
 
 
-def test_below_the_share_nothing_is_refused():
+def test_the_share_itself_is_allowed_and_one_row_more_is_not():
     refuse_unusable("train", 100, unusable(2), 0.02, "list")
     refuse_unusable("train", 100, [], 0.0, "list")
+    with pytest.raises(UserError, match="3 of 100 rows"):
+        refuse_unusable("train", 100, unusable(3), 0.02, "list")
 
 
 def test_above_the_share_reasons_examples_and_ways_out_are_named():

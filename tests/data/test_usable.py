@@ -67,8 +67,12 @@ def test_overlap_is_dropped_from_eval_alone_and_listed(write):
 
 
 def test_no_overlap_between_different_prompts(write):
-    train = split("sft", "train", write([chat("a"), chat("b")]))
-    part_splits(train, split("sft", "eval", write([chat("c")], "eval.jsonl")))
+    train, held_out = (
+        split("sft", "train", write([chat("a"), chat("b")])),
+        split("sft", "eval", write([chat("c")], "e.jsonl")),
+    )
+    part_splits(train, held_out)
+    assert (len(train.usable), len(held_out.usable), held_out.unusable) == (2, 1, [])
 
 
 def test_the_prompt_is_all_turns_before_the_last_answer_without_the_system_turn():

@@ -51,7 +51,9 @@ def dpo_trainer(
 
 
 def test_the_right_reference_passes(tmp_path: Path, tiny_tokenizer: Path):
-    dpo_trainer(tmp_path, tiny_tokenizer, model(0), model(0)).train()
+    trainer = dpo_trainer(tmp_path, tiny_tokenizer, model(0), model(0))
+    trainer.train()
+    assert trainer.seen_first_loss and trainer.state.global_step == trainer.state.max_steps > 0
 
 
 def test_a_wrong_reference_is_refused_at_the_first_loss(tmp_path: Path, tiny_tokenizer: Path):

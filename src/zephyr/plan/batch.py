@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zephyr.errors import UserError
+from zephyr.plan.choose import choose
 from zephyr.recipe import check_batch
 from zephyr.recipe.schema import TrainRecipe
 
@@ -48,7 +49,8 @@ def batch_of(recipe: TrainRecipe, processes: int | None = None) -> Batch:
     Raises:
         UserError: it does not divide; with the nearest values that work.
     """
-    micro, found = recipe.launch.micro_batch_size, processes or recipe.launch.processes
+    found = processes or recipe.launch.processes
+    micro = choose(recipe, found).micro_batch_size
     problem = check_batch(recipe.train.global_batch_size, micro, found)
     if problem:
         raise UserError(problem)

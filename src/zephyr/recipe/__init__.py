@@ -18,10 +18,21 @@ from zephyr.recipe.schema import (
     World,
     WorldRecipe,
 )
-from zephyr.recipe.sections import ChatData, Launch, Model, PreferenceData, PreferenceTrain, Source, TextData, Train
+from zephyr.recipe.sections import (
+    Adapter,
+    ChatData,
+    Launch,
+    Model,
+    PreferenceData,
+    PreferenceTrain,
+    Source,
+    TextData,
+    Train,
+)
 
 __all__ = [
     "RECIPES",
+    "Adapter",
     "Benchmark",
     "ChatData",
     "CptRecipe",

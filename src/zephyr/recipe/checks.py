@@ -17,6 +17,8 @@ def cross_checks(stage: str, data: dict[str, Any]) -> Iterator[Found]:
         yield from _lengths(_mapping(data, "data"))
         yield from _train(_mapping(data, "train"), _mapping(data, "data"))
         yield from _batch(_mapping(data, "train"), _mapping(data, "launch"))
+        yield from _launch(_mapping(data, "launch"))
+        yield from _adapter(_mapping(data, "model"), data.get("adapter"))
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
@@ -108,6 +110,28 @@ def _batch(train: dict[str, Any], launch: dict[str, Any]) -> Iterator[Found]:
         problem = check_batch(whole, micro, processes)
         if problem:
             yield ("train", "global_batch_size"), problem
+
+
+def _launch(launch: dict[str, Any]) -> Iterator[Found]:
+    processes = _count(launch, "processes") if "processes" in launch else 1
+    machines = _count(launch, "machines") if "machines" in launch else 1
+    if processes and machines and processes % machines:
+        yield (
+            ("launch", "machines"),
+            f"{processes} processes can't be spread evenly over {machines} machines; `processes` counts them all",
+        )
+    strategy = launch.get("strategy", "auto")
+    if strategy == "single" and processes and processes > 1:
+        yield ("launch", "strategy"), f"`single` is one process, and `processes` says {processes}; write `auto`"
+    if launch.get("shard_within_machine") is True and strategy not in ("auto", "zero3", "fsdp2"):
+        yield ("launch", "shard_within_machine"), f"only `zero3` and `fsdp2` shard weights, not `{strategy}`"
+
+
+def _adapter(model: dict[str, Any], adapter: Any) -> Iterator[Found]:
+    if model.get("quantization") is not None and adapter is None:
+        yield ("model", "quantization"), "quantised weights can't be trained; add an `adapter`, which can"
+    if isinstance(adapter, dict) and model.get("config") is not None:
+        yield ("adapter",), "an adapter on random weights learns nothing; start from a `model_name_or_path`"
 
 
 def check_batch(global_batch_size: int, micro_batch_size: int, processes: int) -> str | None:

@@ -14,13 +14,11 @@ EVALUATION = (
     "`train.eval_steps` adds more in between"
 )
 PROCESSES = "write `launch.processes: {value}`, all GPUs of all machines together"
-NO_ADAPTERS = "adapters (LoRA, QLoRA) are not there yet: every weight is trained; take it away"
-NO_UPLOAD = "take it away: a run uploads nothing; afterwards `hf upload REPO RUN_DIRECTORY/model` does"
-NO_QUANTISATION = "quantised weights are not there yet; `model.dtype: bfloat16` halves those of float32"
-LAUNCHER = (
-    "not in a recipe: `accelerate launch --config_file recipes/accelerate_configs/zero3.yaml` "
-    "says how the weights are sharded"
-)
+ADAPTER = "write a section `adapter: {{method: lora, r: ..., lora_alpha: ...}}`; without it every weight is trained"
+IN_ADAPTER = "write it as `{name}: {{value}}` in a section `adapter`"
+NO_UPLOAD = "take it away: a run uploads nothing; afterwards `zephyr push RUN_DIRECTORY --to USER/NAME` does"
+QUANTISATION = "write `model.quantization: nf4`, with an `adapter`"
+STRATEGY = "write `launch.strategy`: `ddp`, `zero2`, `zero3`, `fsdp2`, or `auto`, which takes the least that fits"
 EXTENDS = "write `extends: other.yaml`, one recipe that this one builds on"
 
 KEYS: dict[str, str] = {
@@ -110,30 +108,36 @@ KEYS: dict[str, str] = {
     "hub_private_repo": NO_UPLOAD,
     "hub_token": NO_UPLOAD,
     "wandb_project": "take it away: metrics.jsonl and `zephyr report` hold every number",
-    "use_peft": NO_ADAPTERS,
-    "adapter": NO_ADAPTERS,
-    "finetuning_type": NO_ADAPTERS,
-    "peft_config": NO_ADAPTERS,
-    "use_dora": NO_ADAPTERS,
-    "use_rslora": NO_ADAPTERS,
+    "use_peft": ADAPTER,
+    "adapter": ADAPTER,
+    "finetuning_type": ADAPTER,
+    "peft_config": ADAPTER,
+    "use_dora": "write `method: dora` in the section `adapter`",
+    "use_rslora": "not there yet: scale by `adapter.lora_alpha` = alpha x sqrt(r)",
     **dict.fromkeys(
         (
-            "lora_r",
-            "lora_alpha",
-            "lora_dropout",
-            "lora_target_modules",
             "lora_modules_to_save",
             "lora_task_type",
-            "lora_rank",
         ),
-        NO_ADAPTERS,
+        "take it away: an adapter trains low-rank matrices alone, of a causal language model",
     ),
+    **{
+        typed: IN_ADAPTER.format(name=name)
+        for typed, name in (
+            ("lora_r", "r"),
+            ("lora_rank", "r"),
+            ("lora_alpha", "lora_alpha"),
+            ("lora_dropout", "lora_dropout"),
+            ("lora_target_modules", "target_modules"),
+            ("lora_target", "target_modules"),
+        )
+    },
     **dict.fromkeys(
         ("load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "quantization_config"),
-        NO_QUANTISATION,
+        QUANTISATION,
     ),
     **dict.fromkeys(("num_processes", "num_gpus", "n_gpus", "nproc_per_node", "world_size"), PROCESSES),
-    **dict.fromkeys(("deepspeed", "deepspeed_config", "fsdp", "fsdp_config", "accelerate_config"), LAUNCHER),
+    **dict.fromkeys(("deepspeed", "deepspeed_config", "fsdp", "fsdp_config", "accelerate_config"), STRATEGY),
     **dict.fromkeys(("defaults", "base", "_base_", "base_recipe", "inherit", "include"), EXTENDS),
 }
 """Anywhere in a recipe, and under `trl:`."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from zephyr.recipe.sections import (
+    Adapter,
     ChatData,
     Expect,
     Launch,
@@ -43,6 +44,8 @@ class CptRecipe(_Base):
     data: TextData
     train: Train
     launch: Launch
+    adapter: Adapter | None = None
+    """Train an adapter instead of all weights. Default: all weights."""
     trl: dict[str, Any] = field(default_factory=dict)
     """Anything else for TRL's SFTConfig."""
     expect: Expect = field(default_factory=Expect)
@@ -60,6 +63,8 @@ class SftRecipe(_Base):
     data: ChatData
     train: Train
     launch: Launch
+    adapter: Adapter | None = None
+    """Train an adapter instead of all weights. Default: all weights."""
     trl: dict[str, Any] = field(default_factory=dict)
     """Anything else for TRL's SFTConfig."""
     expect: Expect = field(default_factory=Expect)
@@ -77,6 +82,8 @@ class DpoRecipe(_Base):
     data: PreferenceData
     train: PreferenceTrain
     launch: Launch
+    adapter: Adapter | None = None
+    """Train an adapter instead of all weights. Default: all weights."""
     trl: dict[str, Any] = field(default_factory=dict)
     """Anything else for TRL's DPOConfig."""
     expect: Expect = field(default_factory=Expect)
@@ -216,7 +223,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 """Stage -> the files of rows it makes, without `.jsonl`."""
 
 NOT_SCIENCE = {
-    "name", "description", "output_dir", "launch", "expect",
-    "train.logging_steps", "train.eval_steps", "train.save_steps",
+    "name", "description", "output_dir", "launch", "expect", "model.attn_implementation",
+    "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to",
 }  # fmt: skip
 """Keys that don't change what a run computes, so that they may differ in the same run directory."""

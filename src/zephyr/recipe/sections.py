@@ -149,10 +149,28 @@ class Model:
     """Tokenizer, where it is not the model's own; needed with `config`."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
     """Precision the weights are loaded in; `auto` is the checkpoint's."""
-    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa"
-    """Attention kernel."""
+    quantization: Literal["nf4"] | None = None
+    """Keep the frozen weights in 4 bits (QLoRA's NormalFloat, doubly quantised); needs an `adapter`."""
+    attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """Attention kernel; `auto`: FlashAttention-2 where it is installed and can be used, else `sdpa`."""
     trust_remote_code: bool = False
     """Run code that comes with a Hub model."""
+
+
+@section
+class Adapter:
+    """Train low-rank matrices beside the frozen weights instead of the weights (LoRA, arXiv 2106.09685)."""
+
+    method: Literal["lora", "dora"] = "lora"
+    """`dora` trains magnitude and direction apart (arXiv 2402.09353)."""
+    r: int = Positive
+    """Rank of the matrices."""
+    lora_alpha: float = Positive
+    """Their product is scaled by `lora_alpha / r`."""
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the matrices, in training."""
+    target_modules: Literal["all-linear"] | list[str] = "all-linear"
+    """Names of the layers that get one (`q_proj`); `all-linear`: every linear layer but the output's."""
 
 
 @section
@@ -185,14 +203,16 @@ class Train:
     """Gradients are clipped to this norm; 0: not clipped."""
     bf16: bool = False
     """bfloat16 mixed precision (autocast, float32 master weights)."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
     logging_steps: int = Field(default=10, gt=0)
     """Optimizer steps between two rows of `metrics.jsonl`."""
     eval_steps: float | None = Field(default=None, gt=0)
     """Optimizer steps (below 1: share of all steps) between evaluations. Default: before, and at the end."""
     save_steps: float | None = Field(default=None, gt=0)
     """Optimizer steps (below 1: share of all steps) between checkpoints. Default: none before the end."""
+    save_total_limit: int = Field(default=1, gt=0)
+    """Checkpoints kept; the oldest goes once a newer one is whole."""
+    report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = field(default_factory=list)
+    """Trackers that get the metrics too. Default: none."""
 
 
 @section
@@ -214,12 +234,31 @@ class PreferenceTrain(Train):
 class Launch:
     """Hardware: changes the speed, never the result. Under `accelerate launch` the processes found win."""
 
-    micro_batch_size: int = Positive
-    """Sequences (for dDPO: pairs) per process and forward pass; accumulation is derived."""
+    micro_batch_size: Annotated[int, Positive] | Literal["auto"]
+    """Sequences (for dDPO: pairs) per process and forward pass, accumulation is derived; `auto`: what memory allows."""
     eval_micro_batch_size: int | None = Field(default=None, gt=0)
     """The same in evaluation. Default: `micro_batch_size`."""
     processes: int = Field(default=1, gt=0)
-    """Processes (GPUs) in all that the recipe plans for."""
+    """Processes (GPUs) in all, on all machines; `zephyr run` starts them."""
+    machines: int = Field(default=1, gt=0)
+    """Machines that the processes are spread over evenly."""
+    strategy: Literal["auto", "single", "ddp", "zero2", "zero3", "fsdp2"] = "auto"
+    """What is sharded over the processes; `auto`: the least that fits into memory."""
+    shard_within_machine: bool = False
+    """`zero3`, `fsdp2`: keep a copy of the weights on every machine and shard inside it (hpZ, HSDP)."""
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    """Recompute activations in the backward pass: less memory, about a third more time; `auto`: only if needed."""
+    torch_compile: bool = False
+    """Compile the model: pays from some hundred steps on, on GPUs, with packed rows."""
+    device: Literal[
+        "a100-80gb", "a100-40gb", "h100-80gb", "h200-141gb", "b200-192gb", "mi300x-192gb", "l40s-48gb", "a6000-48gb",
+        "rtx-5090-32gb", "rtx-4090-24gb", "rtx-3090-24gb", "a10g-24gb", "l4-24gb", "t4-16gb", "cpu",
+    ] | None = None  # fmt: skip
+    """What the plan reckons memory, hours and cost for. Default: not reckoned."""
+    mfu: float = Field(default=0.4, gt=0, le=1)
+    """Share of the device's peak that the plan reckons hours with (model FLOPs utilisation)."""
+    price_per_gpu_hour: float | None = Field(default=None, gt=0)
+    """What an hour of one GPU costs, for the plan, in your currency."""
 
 
 @section

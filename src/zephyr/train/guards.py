@@ -31,6 +31,11 @@ class _Guarded:
     def compute_loss(
         self, model: Any, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        """TRL's own loss, checked before it is used.
+
+        Raises:
+            TrainingStopped: no token carries loss, the loss is not finite, or the first is not that of equal models.
+        """
         if self.model.training and num_items_in_batch is not None and int(num_items_in_batch) == 0:
             self._stop("no token of the batch carries loss", inputs, "check `data.loss_on` with `zephyr preview`")
         outcome = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]

@@ -17,6 +17,7 @@ from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
 from zephyr.data.tokenize import require_same_ids
 from zephyr.errors import UserError
 from zephyr.recipe import Model
+from zephyr.train.to_trl import attention
 
 
 def load_tokenizer(model: Model, template: str | None) -> PreTrainedTokenizerBase:
@@ -43,7 +44,7 @@ def policy(model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> str |
     dtype = "float32" if model.dtype == "auto" else model.dtype
     try:
         config = AutoConfig.for_model(**_completed(model.config or {}, tokenizer))
-        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=model.attn_implementation)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention(model))
     except (ValueError, TypeError) as error:
         raise UserError(f"model.config: transformers can't build this model.\n  {error}") from error
 

@@ -1,5 +1,6 @@
 """The one place where a recipe becomes TRL's arguments."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from zephyr.plan.batch import Batch
-from zephyr.recipe import CptRecipe, DpoRecipe, SftRecipe
+from zephyr.plan.choose import choose
+from zephyr.recipe import CptRecipe, DpoRecipe, Model, SftRecipe
 
 
 def sft_arguments(recipe: CptRecipe | SftRecipe, run_dir: Path, batch: Batch) -> SFTConfig:
@@ -50,14 +52,15 @@ def shared_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe, run_dir: Path, b
         "adam_epsilon": train.adam_epsilon,
         "max_grad_norm": train.max_grad_norm,
         "bf16": train.bf16,
-        "activation_checkpointing": train.gradient_checkpointing,
+        "activation_checkpointing": choose(recipe, batch.processes).gradient_checkpointing,
+        "torch_compile": launch.torch_compile,
         "per_device_train_batch_size": batch.micro_batch_size,
         "per_device_eval_batch_size": launch.eval_micro_batch_size or batch.micro_batch_size,
         "gradient_accumulation_steps": batch.gradient_accumulation_steps,
         "logging_steps": train.logging_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # a NaN must be seen, not replaced by the last finite loss
-        "report_to": "none",
+        "report_to": train.report_to or "none",
         "disable_tqdm": True,
         "model_init_kwargs": model_arguments(recipe),
         **_evaluation(train.eval_steps, has_eval=bool(recipe.data.eval)),
@@ -74,9 +77,16 @@ def model_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe) -> dict[str, Any]
     return {
         "revision": model.revision or "main",
         "dtype": model.dtype,
-        "attn_implementation": model.attn_implementation,
+        "attn_implementation": attention(model),
         "trust_remote_code": model.trust_remote_code,
     }
+
+
+def attention(model: Model) -> str:
+    """The attention kernel: the recipe's, or for `auto` FlashAttention-2 where it is installed and a GPU is there."""
+    if model.attn_implementation != "auto":
+        return model.attn_implementation
+    return "flash_attention_2" if torch.cuda.is_available() and find_spec("flash_attn") else "sdpa"
 
 
 def _hardware(processes: int) -> dict[str, Any]:
@@ -95,4 +105,4 @@ def _evaluation(eval_steps: float | None, *, has_eval: bool) -> dict[str, Any]:
 def _checkpoints(save_steps: float | None) -> dict[str, Any]:
     if save_steps is None:
         return {"save_strategy": "no"}
-    return {"save_strategy": "steps", "save_steps": save_steps, "save_total_limit": 1}
+    return {"save_strategy": "steps", "save_steps": save_steps, "save_total_limit": None}  # rotated by checkpoints.py
