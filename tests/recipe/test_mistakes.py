@@ -11,6 +11,10 @@ LOSSES = (
     "`sigmoid`, `hinge`, `ipo`, `exo_pair`, `nca_pair`, `robust`, `bco_pair`, `sppo_hard`, `aot`, `aot_unpaired`, "
     "`apo_zero`, `apo_down`, `discopop`, `sft` or `sigmoid_norm`"
 )
+DEVICES = (
+    "`a100-80gb`, `a100-40gb`, `h100-80gb`, `h200-141gb`, `b200-192gb`, `mi300x-192gb`, `l40s-48gb`, `a6000-48gb`, "
+    "`rtx-5090-32gb`, `rtx-4090-24gb`, `rtx-3090-24gb`, `a10g-24gb`, `l4-24gb`, `t4-16gb` or `cpu`"
+)
 TABLE = [
     # keys
     ("  learning_rate: 5e-7", "  learning_rat: 5e-7",
@@ -29,9 +33,14 @@ TABLE = [
      ["dpo.yaml:9: data.seed: belongs at the top of the recipe, not under `data`"]),
     ("  max_length: 256", "  max_length: 256\n  packing: wrapped",
      ["dpo.yaml:9: data.packing: a recipe of stage dpo has no such key; `data.packing` is for `cpt` and `sft`"]),
-    ("launch: {micro_batch_size: 8}", "launch: {micro_batch_size: 8, gpus: 4}",
-     ["dpo.yaml:16: launch.gpus: there is no such key; under `launch` may stand `micro_batch_size`, "
-      "`eval_micro_batch_size` and `processes`"]),
+    ("      name: pairs", "      name: pairs\n      zzz: 4",
+     ["dpo.yaml:8: data.train[0].zzz: there is no such key; under `data.train[0]` may stand `path`, `name`, "
+      "`revision`, `split`, `fraction` and 2 more (`zephyr schema`)"]),
+    ("launch: {micro_batch_size: 8}", "launch: {micro_batch_size: 8, gpu_price: 4}",
+     ["dpo.yaml:16: launch.gpu_price: there is no such key; under `launch` may stand `processes`, `shard_within_machine`, `torch_compile`, `device`, `price_per_gpu_hour` and 6 more (`zephyr schema`)"]),
+    ("launch: {", "adapter: {rank: 8, r: 8, lora_alpha: 16}\nlaunch: {",
+     ["dpo.yaml:16: adapter.rank: there is no such key; under `adapter` may stand `method`, `r`, `lora_alpha`, "
+      "`lora_dropout` and `target_modules`"]),
     # keys of other toolkits
     ("  max_length: 256", "  max_seq_length: 256",
      ["dpo.yaml:8: data.max_seq_length: write `max_length: 256`, the tokens of a sequence (TRL renamed it in 0.20)"]),
@@ -47,11 +56,19 @@ TABLE = [
     ("  beta: 0.1", "  beta: 0.1\n  neftune_noise_alpha: 5",
      ["dpo.yaml:16: train.neftune_noise_alpha: an argument of TRL's: write it under `trl`, "
       "as `trl: {neftune_noise_alpha: ...}`"]),
-    ("launch:", "trl: {learning_rate: 1e-5, neftune_noise_alph: 5, zzz: 1, save_total_limit: 3}\nlaunch:",
+    ("launch: {micro_batch_size: 8}", "launch: {micro_batch_size: 8, gpus: 4, nodes: 2}",
+     ["dpo.yaml:16: launch.gpus: write `processes: 4`, all GPUs of all machines together",
+      "dpo.yaml:16: launch.nodes: write `machines: 2`"]),
+    ("launch: {", "lora_alpha: 16\nlaunch: {", ["dpo.yaml:16: lora_alpha: belongs under `adapter`"]),
+    ("launch: {", "use_peft: true\nlaunch: {",
+     ["dpo.yaml:16: use_peft: write a section `adapter: {method: lora, r: ..., lora_alpha: ...}`; "
+      "without it every weight is trained"]),
+    ("launch:", "trl: {learning_rate: 1e-5, neftune_noise_alph: 5, zzz: 1, eval_on_start: false, save_total_limit: 3}\nlaunch:",
      ["dpo.yaml:16: trl.learning_rate: belongs under `train`",
       "dpo.yaml:16: trl.neftune_noise_alph: there is no such key; did you mean `neftune_noise_alpha`?",
       "dpo.yaml:16: trl.zzz: the installed TRL has no such argument",
-      "dpo.yaml:16: trl.save_total_limit: set by the toolkit: one checkpoint is kept"]),
+      "dpo.yaml:16: trl.eval_on_start: set by the toolkit: evaluation before training is how a gain is known",
+      "dpo.yaml:16: trl.save_total_limit: belongs under `train`"]),
     # values
     ("seed: 1", 'seed: "1"', ['dpo.yaml:2: seed: found `"1"`; a whole number is expected: write 1, without quotes']),
     ("  max_prompt_length: 128", '  max_prompt_length: "128"',
@@ -140,6 +157,19 @@ TABLE = [
     ("{micro_batch_size: 8}", "{micro_batch_size: 3, processes: 4}",
      ["dpo.yaml:12: train.global_batch_size: 32 sequences per step can't be cut into micro-batches of 3 on 4 processes "
       "(3 x 4 = 12 at once); what works: `train.global_batch_size` 24 or 36, or `launch.micro_batch_size` 2 or 4"]),
+    ("{micro_batch_size: 8}", "{micro_batch_size: 1, processes: 8, machines: 3}",
+     ["dpo.yaml:16: launch.machines: 8 processes can't be spread evenly over 3 machines; `processes` counts them all"]),
+    ("{micro_batch_size: 8}", "{micro_batch_size: 8, processes: 4, strategy: single}",
+     ["dpo.yaml:16: launch.strategy: `single` is one process, and `processes` says 4; write `auto`"]),
+    ("{micro_batch_size: 8}", "{micro_batch_size: 8, processes: 4, strategy: ddp, shard_within_machine: true}",
+     ["dpo.yaml:16: launch.shard_within_machine: only `zero3` and `fsdp2` shard weights, not `ddp`"]),
+    ("{micro_batch_size: 8}", "{micro_batch_size: 8, device: a100}",
+     ["dpo.yaml:16: launch.device: found `a100`; " + DEVICES + " is expected; did you mean `a100-80gb`?"]),
+    ("model: {", "model: {quantization: nf4, ",
+     ["dpo.yaml:3: model.quantization: quantised weights can't be trained; add an `adapter`, which can"]),
+    ("model: {model_name_or_path: sft.yaml}",
+     "model: {config: {model_type: mistral}, tokenizer_name_or_path: x}\nadapter: {r: 8, lora_alpha: 16}",
+     ["dpo.yaml:4: adapter: an adapter on random weights learns nothing; start from a `model_name_or_path`"]),
     # other recipes
     ("sft.yaml", "stf.yaml",
      ["dpo.yaml:3: model.model_name_or_path: there is no recipe `stf.yaml` in lab nor in .; "
@@ -228,6 +258,7 @@ lora_r: 64
         "lab/handbook.yaml:8: per_device_train_batch_size: write `micro_batch_size: 8` under `launch`: "
         "it changes the speed, never the result",
         "lab/handbook.yaml:9: max_prompt_length: belongs under `data`",
-        "lab/handbook.yaml:10: use_peft: adapters (LoRA, QLoRA) are not there yet: every weight is trained; take it away",
-        "lab/handbook.yaml:11: lora_r: adapters (LoRA, QLoRA) are not there yet: every weight is trained; take it away",
+        "lab/handbook.yaml:10: use_peft: write a section `adapter: {method: lora, r: ..., lora_alpha: ...}`; "
+        "without it every weight is trained",
+        "lab/handbook.yaml:11: lora_r: write it as `r: 64` in a section `adapter`",
     ]

@@ -65,7 +65,7 @@ def test_a_part_of_a_dotted_name_is_enough(lab):
         ("max_steps=5", "override max_steps=5: max_steps: write `train.num_train_epochs`; "
                         "a part of an epoch (0.1) is allowed"),
         ("zzz=5", "override zzz=5: zzz: there is no such key; at the top may stand `name`, `description`, "
-                  "`output_dir`, `stage`, `seed`, `model`, `data`, `train`, `launch`, `trl` and `expect`"),
+                  "`output_dir`, `stage`, `seed`, `model`, `data`, `train`, `launch`, `adapter`, `trl` and `expect`"),
     ],
 )  # fmt: skip
 def test_an_override_that_fits_nothing(lab, override, message):

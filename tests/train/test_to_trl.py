@@ -46,7 +46,8 @@ def test_anything_else_passes_through_trl(tiny: Path):
     ("key", "expected"),
     [
         ("lr_scheduler_kwarg", "did you mean `lr_scheduler_kwargs`"),
-        ("report_to", "set by the toolkit"),
+        ("report_to", "write `train.report_to` instead"),
+        ("eval_on_start", "set by the toolkit"),
         ("max_length", "write `data.max_length` instead"),
         ("ld_alpha", None),
     ],

@@ -107,9 +107,8 @@ KEYS: dict[str, str] = {
     "hub_strategy": NO_UPLOAD,
     "hub_private_repo": NO_UPLOAD,
     "hub_token": NO_UPLOAD,
-    "wandb_project": "take it away: metrics.jsonl and `zephyr report` hold every number",
+    "wandb_project": "take it away: `train.report_to: [wandb]` and the environment's WANDB_PROJECT say it",
     "use_peft": ADAPTER,
-    "adapter": ADAPTER,
     "finetuning_type": ADAPTER,
     "peft_config": ADAPTER,
     "use_dora": "write `method: dora` in the section `adapter`",
@@ -126,8 +125,6 @@ KEYS: dict[str, str] = {
         for typed, name in (
             ("lora_r", "r"),
             ("lora_rank", "r"),
-            ("lora_alpha", "lora_alpha"),
-            ("lora_dropout", "lora_dropout"),
             ("lora_target_modules", "target_modules"),
             ("lora_target", "target_modules"),
         )
@@ -136,7 +133,8 @@ KEYS: dict[str, str] = {
         ("load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "quantization_config"),
         QUANTISATION,
     ),
-    **dict.fromkeys(("num_processes", "num_gpus", "n_gpus", "nproc_per_node", "world_size"), PROCESSES),
+    **dict.fromkeys(("num_processes", "num_gpus", "n_gpus", "gpus", "nproc_per_node", "world_size"), PROCESSES),
+    **dict.fromkeys(("num_machines", "num_nodes", "nodes", "nnodes"), "write `launch.machines: {value}`"),
     **dict.fromkeys(("deepspeed", "deepspeed_config", "fsdp", "fsdp_config", "accelerate_config"), STRATEGY),
     **dict.fromkeys(("defaults", "base", "_base_", "base_recipe", "inherit", "include"), EXTENDS),
 }

@@ -12,6 +12,8 @@ from zephyr.recipe.trl_keys import CONFIG_FILES, FIXED, OWNED, known_keys
 
 LISTING = "may stand"
 """In an answer that only lists what there is, and points at no key."""
+MOST_LISTED = 6
+"""Keys of a section that such an answer lists; at the top it lists all, which are the sections."""
 
 
 def advice(stage: str | None, parts: Parts, typed: str | None = None) -> str:
@@ -34,7 +36,7 @@ def advice(stage: str | None, parts: Parts, typed: str | None = None) -> str:
         _near(stage, section, key),
         _other_stage(stage, key),
     )
-    return next((answer for answer in answers if answer), None) or _what_there_is(stage, section)
+    return next((answer for answer in answers if answer), None) or _what_there_is(stage, section, key)
 
 
 def _renamed(stage: str | None, section: str, key: str, typed: str | None) -> str | None:
@@ -99,16 +101,22 @@ def _other_stage(stage: str | None, key: str) -> str | None:
     return f"a recipe of stage {stage} has no such key; `{dotted_name}` is for {listed(having, 'and')}"
 
 
-def _what_there_is(stage: str | None, section: str) -> str:
-    names = dict.fromkeys(each.leaf for each in _inside(stage, section))
+def _what_there_is(stage: str | None, section: str, key: str) -> str:
+    names = list(dict.fromkeys(each.leaf for each in _inside(stage, section)))
     if stage is None:
         return "no recipe has such a key"
     if section == "trl":
         return "the installed TRL has no such argument"
     if not names:
         return "there is no such key"
-    where = f"under `{section.replace(ITEM, '[0]')}`" if section else "at the top"
-    return f"there is no such key; {where} {LISTING} {listed(names, 'and')}"
+    if not section:
+        return f"there is no such key; at the top {LISTING} {listed(names, 'and')}"
+    where = f"under `{section.replace(ITEM, '[0]')}`"
+    if len(names) <= MOST_LISTED:
+        return f"there is no such key; {where} {LISTING} {listed(names, 'and')}"
+    near = sorted(names, key=lambda name: -difflib.SequenceMatcher(None, key, name).ratio())[: MOST_LISTED - 1]
+    shown = ", ".join(f"`{name}`" for name in names if name in near)
+    return f"there is no such key; {where} {LISTING} {shown} and {len(names) - len(near)} more (`zephyr schema`)"
 
 
 def _keys(stage: str | None) -> Iterable[Key]:
