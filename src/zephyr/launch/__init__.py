@@ -1,0 +1,1 @@
+"""How the processes of a run are started: accelerate's command line, Slurm's batch script. No torch."""
