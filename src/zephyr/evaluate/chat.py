@@ -1,32 +1,15 @@
 """`zephyr chat`: a conversation on the terminal, with the template that the tokenizer carries."""
 
 import sys
-from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 from transformers.utils import logging as transformers_logging
 
 from zephyr.errors import UserError
-from zephyr.recipe import load
+from zephyr.evaluate.load import load_model, model_path
 
 HELP = "Type a message; an empty line or Ctrl-D ends, /new starts over."
-
-
-def model_path(name: str) -> str:
-    """Directory or Hub id of a model, given as such, as a run directory, or as the recipe that makes it."""
-    path = Path(name)
-    if path.suffix == ".yaml" and path.is_file():
-        path = load(path).run_dir
-        if not (path / "model").is_dir():
-            raise UserError(
-                f"{name} has not been run yet: there is no {path / 'model'}.\n  Run it: zephyr run {name} --with-inputs"
-            )
-    if (path / "model" / "config.json").is_file():
-        return str(path / "model")
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise UserError(f"{path} holds no model: neither config.json nor model/config.json")
-    return str(path) if path.exists() else name
 
 
 def chat(name: str, *, system: str, temperature: float, max_new_tokens: int) -> None:
@@ -41,7 +24,7 @@ def chat(name: str, *, system: str, temperature: float, max_new_tokens: int) -> 
         ) from error
     if tokenizer.chat_template is None:
         raise UserError(f"{path}: its tokenizer carries no chat template, so this is no chat model (a base model?)")
-    model = AutoModelForCausalLM.from_pretrained(path, dtype="auto").eval()
+    model = load_model(path, dtype="auto")
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     if sys.stdin.isatty():
         print(HELP)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from zephyr.data.shapes import with_system_turn
 from zephyr.data.template import template_source
+from zephyr.evaluate.load import load_model
 from zephyr.recipe import Generation
 
 Message = dict[str, str]
@@ -41,7 +42,7 @@ def load(model: str | Path, settings: Generation) -> Answerer:
     tokenizer.chat_template = template_source(settings.chat_template, tokenizer.chat_template, str(model))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto").eval()
+    loaded = load_model(str(model), dtype="auto")
     loaded.to("cuda" if torch.cuda.is_available() else "cpu")
     return Answerer(model=loaded, tokenizer=tokenizer, settings=settings)
 

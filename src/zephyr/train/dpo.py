@@ -7,24 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.recipe import DpoRecipe
+from zephyr.train.adapters import build, check
 from zephyr.train.guards import GuardedDPOTrainer
 from zephyr.train.loop import prepare_first, start, train
-from zephyr.train.model import load_tokenizer, policy
+from zephyr.train.model import load_tokenizer
 from zephyr.train.to_trl import dpo_arguments
 
 
 def run(recipe: DpoRecipe, run_dir: Path) -> dict[str, Any]:
     """Trains on prepared pairs and leaves `model/`; returns the parts of `result.json`."""
     batch = start(recipe)
+    stack = check(recipe)
     arguments = dpo_arguments(recipe, run_dir, batch)
     prepared = prepare_first(recipe, arguments)
     tokenizer = load_tokenizer(recipe.model, prepared.template)
-    trainer = GuardedDPOTrainer(
-        model=policy(recipe.model, tokenizer, recipe.seed),
+    trainer = build(
+        GuardedDPOTrainer,
+        recipe,
+        stack,
+        run_dir,
+        tokenizer,
         args=arguments,
         train_dataset=prepared.train,
         eval_dataset=prepared.eval,
-        processing_class=tokenizer,
     )
     result = train(trainer, recipe, run_dir, batch, prepared)
     result["warnings"] += collapse(result["numbers"], prepared.counts["train"], recipe.train.beta)

@@ -16,8 +16,12 @@ from transformers import (
 from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
 from zephyr.data.tokenize import require_same_ids
 from zephyr.errors import UserError
+from zephyr.plan.stack import ADAPTER_FILE
 from zephyr.recipe import Model
 from zephyr.train.to_trl import attention
+
+MERGED_START = "start"
+"""Folder in the run directory that holds a merged start while its whole weights train."""
 
 
 def load_tokenizer(model: Model, template: str | None) -> PreTrainedTokenizerBase:
@@ -61,16 +65,23 @@ def _completed(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> di
 
 
 def save(trainer: Any, run_dir: Path) -> Path:
-    """Writes `model/` whole or not at all; every process calls it (under ZeRO-3 the weights are gathered)."""
+    """Writes `model/` whole or not at all; every process calls it (under ZeRO-3 the weights are gathered).
+
+    Of a run with an adapter it holds the adapter alone, with tokenizer, template and generation config; its
+    `adapter_config.json` names the base.
+    """
     tokenizer, generation = trainer.processing_class, trainer.model.generation_config
     generation.eos_token_id, generation.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     draft, final = run_dir / "model.partial", run_dir / "model"
     trainer.save_model(str(draft))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
-        (draft / "training_args.bin").unlink(
-            missing_ok=True
-        )  # a pickle of this machine's paths; recipe.yaml says it all
+        # a pickle of this machine's paths; recipe.yaml says it all
+        (draft / "training_args.bin").unlink(missing_ok=True)
+        if (draft / ADAPTER_FILE).is_file():
+            generation.save_pretrained(draft)
+            shutil.rmtree(draft / "ref", ignore_errors=True)  # dDPO's frozen copy of the adapter it started from
+        shutil.rmtree(run_dir / MERGED_START, ignore_errors=True)
         shutil.rmtree(final, ignore_errors=True)  # left by a run that was killed right after this line
         draft.rename(final)
     trainer.accelerator.wait_for_everyone()

@@ -4,23 +4,28 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.recipe import CptRecipe, SftRecipe
+from zephyr.train.adapters import build, check
 from zephyr.train.guards import GuardedSFTTrainer
 from zephyr.train.loop import prepare_first, start, train
-from zephyr.train.model import load_tokenizer, policy
+from zephyr.train.model import load_tokenizer
 from zephyr.train.to_trl import sft_arguments
 
 
 def run(recipe: CptRecipe | SftRecipe, run_dir: Path) -> dict[str, Any]:
     """Trains on prepared sequences and leaves `model/`; returns the parts of `result.json`."""
     batch = start(recipe)
+    stack = check(recipe)
     arguments = sft_arguments(recipe, run_dir, batch)
     prepared = prepare_first(recipe, arguments)
     tokenizer = load_tokenizer(recipe.model, prepared.template)
-    trainer = GuardedSFTTrainer(
-        model=policy(recipe.model, tokenizer, recipe.seed),
+    trainer = build(
+        GuardedSFTTrainer,
+        recipe,
+        stack,
+        run_dir,
+        tokenizer,
         args=arguments,
         train_dataset=prepared.train,
         eval_dataset=prepared.eval,
-        processing_class=tokenizer,
     )
     return train(trainer, recipe, run_dir, batch, prepared)
