@@ -1,6 +1,7 @@
 """The README.md that travels with a trained model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,7 +22,7 @@ from zephyr.report.wording import duration
 USE = """```python
 from transformers import pipeline
 
-chat = pipeline("text-generation", model="{path}")
+chat = pipeline("text-generation", model="{path}"{tokenizer})
 messages = [
     {{"role": "system", "content": "You are a friendly assistant."}},
     {{"role": "user", "content": "Hello!"}},
@@ -31,26 +32,30 @@ print(chat(messages, max_new_tokens=256)[0]["generated_text"][-1]["content"])
 USE_TEXT = """```python
 from transformers import pipeline
 
-complete = pipeline("text-generation", model="{path}")
+complete = pipeline("text-generation", model="{path}"{tokenizer})
 print(complete("Once", max_new_tokens=64)[0]["generated_text"])
 ```"""
 
 
-def model_card(run: Run, *, licence: str | None = None) -> str:
+def model_card(run: Run, *, licence: str | None = None, path: Path | None = None, merged: Sequence[str] = ()) -> str:
     """Model card of a training run: how to use the model, the recipe, data, numbers and versions.
 
     Args:
         run: a training run, from `read_run`, or built from the dicts that become its files.
         licence: identifier such as `apache-2.0`; without one the card says that it is not stated.
+        path: where the model is, if not in the run directory.
+        merged: for the card of a merged model, how it was merged.
     """
-    use = USE_TEXT if run.stage == "cpt" else USE
+    adapter = bool(run.recipe.get("adapter")) and not merged
     counts = data_counts(run)
     parts = [
-        _front_matter(run, licence),
+        _front_matter(run, licence, adapter),
         f"# {run.name}",
         f"{STAGES[run.stage]}. Trained with Zephyr Recipes.",
         "## Use",
-        use.format(path=run.directory / "model"),
+        how_to_use(path or run.directory / "model", talks=run.stage != "cpt", adapter=adapter),
+        *(["An adapter: PEFT puts it on its base, which adapter_config.json names."] if adapter else []),
+        *merged,
         "## Training",
         as_markdown(what_ran(run)),
         *(["## Data", as_markdown(counts)] if counts else []),
@@ -65,11 +70,16 @@ def model_card(run: Run, *, licence: str | None = None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(run: Run, licence: str | None) -> str:
+def how_to_use(path: str | Path, *, talks: bool, adapter: bool) -> str:
+    """The lines of Python that load a model; of an adapter transformers would take the base's tokenizer."""
+    return (USE if talks else USE_TEXT).format(path=path, tokenizer=f', tokenizer="{path}"' if adapter else "")
+
+
+def _front_matter(run: Run, licence: str | None, adapter: bool) -> str:
     sources = [source["path"] for source in (run.recipe.get("data") or {}).get("train", [])]
     start = (run.recipe.get("model") or {}).get("model_name_or_path")
     data: dict[str, Any] = {
-        "library_name": "transformers",
+        "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-generation",
         **({"license": licence} if licence else {"license": "unknown"}),
         **({"base_model": start} if start and _is_hub_id(start) else {}),

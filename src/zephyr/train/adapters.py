@@ -90,6 +90,8 @@ def build(
         args.model_init_kwargs = None
     before = _trainable(models["model"])
     made = trainer(**models, args=args, processing_class=tokenizer, **data)
+    if recipe.model.quantization is not None:
+        differentiable(made.model)
     if recipe.adapter is not None:
         _whole_precision(made.model, before)
         _pin_base(made.model)
@@ -168,6 +170,17 @@ def _whole_precision(model: Any, before: Mapping[str, torch.Tensor]) -> None:
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             weight.data = before.get(name, weight.data).to(torch.float32)
+
+
+def differentiable(model: torch.nn.Module) -> None:
+    """Keeps bitsandbytes off its CPU kernel that has no backward pass.
+
+    On CPUs with AVX512-bf16 the first forward pass in evaluation repacks a `Linear4bit` for good (0.50.2,
+    `nn/modules.py`); `matmul_4bit` then takes `gemv_4bit`, through which no gradient flows, in training too.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def _pin_base(model: Any) -> None:
