@@ -109,6 +109,11 @@ def parser() -> argparse.ArgumentParser:
     chat.add_argument("--system", default="", help="system message")
     chat.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
     chat.add_argument("--max-new-tokens", type=int, default=512, help="longest answer (default: 512)")
+    merge = add("merge", _merge, "write an adapter into its base: a whole model, checked against the adapter")
+    merge.add_argument("model", help="recipe, run directory, adapter directory or Hub id")
+    merge.add_argument("-o", "--output", type=Path, metavar="DIR", help="directory to make (default: RUN_DIR/merged)")
+    merge.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"),
+                       help="precision of the merged weights (default: the base's)")  # fmt: skip
     add("schema", _schema, "the recipes' JSON schema, for editors").add_argument("-o", "--output", type=Path)
     recipes = add("recipes", _recipes, "list the shipped recipes, or copy one here with all it names")
     recipes.add_argument("name", nargs="?", help="recipe to copy (mini/sft, or mini for the whole folder)")
@@ -224,6 +229,13 @@ def _chat(arguments: argparse.Namespace) -> None:
 
     chat(arguments.model, system=arguments.system, temperature=arguments.temperature,
          max_new_tokens=arguments.max_new_tokens)  # fmt: skip
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from zephyr.train.merge import merge
+
+    merged = merge(arguments.model, arguments.output, dtype=arguments.dtype)
+    print("\n".join([*merged.sentences(), f"  model: {merged.output}"]))
 
 
 def _schema(arguments: argparse.Namespace) -> None:
