@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 DEMO   := recipes/mini/report.yaml
 
-.PHONY: demo test lint format browser schema constraints clean
+.PHONY: demo test lint format browser schema recipes constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zephyr run $(DEMO) --with-inputs
@@ -44,6 +44,10 @@ browser:
 
 schema: $(VENV)/.demo
 	$(BIN)/zephyr schema -o recipes/recipe.schema.json
+
+# The table of the recipes, from their headers and plans; a test fails when it is stale.
+recipes: $(VENV)/.demo
+	$(BIN)/python -m zephyr.plan.catalogue recipes/README.md
 
 # What `make` installs, pinned: run it after a change of bounds, then the tests.
 constraints: $(VENV)/.dev
