@@ -14,7 +14,8 @@ import zephyr
 from zephyr.recipe import Loaded
 
 PACKAGES = (
-    "torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "peft", "bitsandbytes", "flash-attn", "tokenizers", "numpy",
+    "torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "peft", "bitsandbytes", "flash-attn",
+    "tokenizers", "numpy",
 )  # fmt: skip
 
 
