@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zephyr import __version__
-from zephyr.errors import UserError
+from zephyr.errors import Interrupted, UserError
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.schema import TrainRecipe
 
@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
         return 1
+    except Interrupted as stopped:
+        return say_interrupted(stopped)
     except KeyboardInterrupt:
-        hint = (
-            "; the same command continues from the last checkpoint (`train.save_steps`)" if words[:1] == ["run"] else ""
-        )
+        hint = "; the same command continues from the last checkpoint" if words[:1] == ["run"] else ""
         print(f"\nstopped{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `zephyr plan ... | head`
@@ -43,9 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def say_interrupted(stopped: Interrupted) -> int:
+    """Says where a run stopped; returns the status, which under `zephyr run`'s own launcher is for that one to give."""
+    from zephyr.launch.command import LAUNCHED
+    from zephyr.run import INTERRUPTED, is_main_process
+
+    if is_main_process():
+        print(f"  {stopped}", file=sys.stderr)
+    return 0 if LAUNCHED in os.environ else INTERRUPTED
+
+
 def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """Takes `key=value` and `--key=value` out of the command line; our own options take their value after a space."""
-    own = {option for each in _options() for option in each.flags}
+    own = {"--slurm", *(option for each in _options() for option in each.flags)}
     kept, overrides, takes_value = [], [], False
     for word in words:
         name = word.split("=", 1)[0]
@@ -53,7 +63,7 @@ def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
             kept.append(word)
         else:
             overrides.append(word)
-        takes_value = word in {"--everywhere"}
+        takes_value = word in {"--everywhere", "--slurm"}
     return kept, overrides
 
 
@@ -102,13 +112,20 @@ def parser() -> argparse.ArgumentParser:
     preview = add("preview", _preview, "conversations as the model sees them: tokens, loss, what was cut", recipe=True)
     preview.add_argument("-n", type=int, default=3, help="rows to show (default: 3)")
     run = add("run", _run, "run the recipe", recipe=True)
+    run.add_argument("--print", action="store_true", help="show the command that would start the processes instead")
     run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
+    run.add_argument("--slurm", type=Path, metavar="CLUSTER", help="submit it to Slurm (recipes/clusters/slurm.yaml)")
     add("report", _report, "page and tables of a run directory").add_argument("directory", type=Path)
     chat = add("chat", _chat, "talk to a model")
     chat.add_argument("model", help="model directory, run directory, recipe or Hub id")
     chat.add_argument("--system", default="", help="system message")
     chat.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
     chat.add_argument("--max-new-tokens", type=int, default=512, help="longest answer (default: 512)")
+    convert = add("convert", _convert, "turn a recipe of alignment-handbook or TRL into one of ours")
+    convert.add_argument("file", type=Path, help="its YAML file")
+    convert.add_argument("-o", "--output", type=Path, help="file to write (default: the terminal)")
+    convert.add_argument("--stage", choices=("cpt", "sft", "dpo"), help="default: as its keys show")
+    convert.add_argument("--processes", type=int, help="started with so many (default: 8, or 1 for TRL)")
     merge = add("merge", _merge, "write an adapter into its base: a whole model, checked against the adapter")
     merge.add_argument("model", help="recipe, run directory, adapter directory or Hub id")
     merge.add_argument("-o", "--output", type=Path, metavar="DIR", help="directory to make (default: RUN_DIR/merged)")
@@ -186,11 +203,45 @@ def _preview(arguments: argparse.Namespace) -> None:
     preview(loaded.recipe, arguments.n)
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from zephyr.run import run_with_inputs
+def _run(arguments: argparse.Namespace) -> int:
+    from zephyr.launch.command import command, needs_launcher, require_gpus, start
+    from zephyr.run import INTERRUPTED, announce, execute, run_inputs, status
 
-    run_with_inputs(load_named(arguments), with_inputs=arguments.with_inputs,
-                    everywhere=arguments.everywhere, outputs=arguments.outputs)  # fmt: skip
+    loaded, words = load_named(arguments), words_of(arguments)
+    if arguments.slurm:
+        from zephyr.launch.slurm import submit
+
+        submit(loaded, words, arguments.slurm, print_only=arguments.print, with_inputs=arguments.with_inputs)
+        return 0
+    if arguments.print:
+        print_command(loaded, words)
+        return 0
+    run_inputs(loaded, with_inputs=arguments.with_inputs, everywhere=arguments.everywhere, outputs=arguments.outputs)
+    if not needs_launcher(loaded) or status(loaded) == "finished":
+        announce(loaded)
+        execute(loaded)
+        return 0
+    require_gpus(loaded)
+    failed = start(command(loaded, words))
+    return failed or (0 if status(loaded) == "finished" else INTERRUPTED)
+
+
+def words_of(arguments: argparse.Namespace) -> list[str]:
+    """The recipe, overrides and shared options, as they go to another `zephyr run` of the same recipe."""
+    everywhere = [word for pair in arguments.everywhere for word in ("--everywhere", pair)]
+    outputs = ["--outputs", str(arguments.outputs)] if arguments.outputs else []
+    return [arguments.recipe, *arguments.overrides, *everywhere, *outputs]
+
+
+def print_command(loaded: Loaded, words: list[str]) -> None:
+    """`zephyr run --print`: what would be started, on each machine."""
+    from zephyr.launch.command import command
+
+    machines = loaded.recipe.launch.machines if isinstance(loaded.recipe, TrainRecipe) else 1
+    for rank in range(machines):
+        if machines > 1:
+            print(f"# on machine {rank}{' (MASTER)' if rank == 0 else ''}")
+        print(command(loaded, words, machine_rank=rank, address="MASTER" if machines > 1 else None))
 
 
 def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
@@ -211,6 +262,8 @@ def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
             raise UserError(f"{loaded.file}: this script runs {wanted}, the recipe says `stage: {loaded.recipe.stage}`")
         announce(loaded)
         execute(loaded)
+    except Interrupted as stopped:
+        return say_interrupted(stopped)
     except UserError as error:
         if is_main_process() or error.rank_specific:
             print(error, file=sys.stderr)
@@ -229,6 +282,12 @@ def _chat(arguments: argparse.Namespace) -> None:
 
     chat(arguments.model, system=arguments.system, temperature=arguments.temperature,
          max_new_tokens=arguments.max_new_tokens)  # fmt: skip
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from zephyr.recipe.convert import convert_command
+
+    convert_command(arguments.file, arguments.output, arguments.stage, arguments.processes)
 
 
 def _merge(arguments: argparse.Namespace) -> None:

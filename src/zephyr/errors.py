@@ -6,3 +6,10 @@ class UserError(Exception):
 
     rank_specific = False
     """Whether only the process that met it knows of it; otherwise rank 0 alone prints it."""
+
+
+class Interrupted(Exception):
+    """A run that was asked to stop, and did with a checkpoint: the same command continues it."""
+
+    def __init__(self, step: int, steps: int) -> None:
+        super().__init__(f"stopped at step {step} of {steps} with a checkpoint; the same command continues")

@@ -4,13 +4,14 @@
 Finished: nothing to do. Interrupted: continues. The same directory but another recipe: refused.
 """
 
+import fcntl
 import json
 import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,8 @@ from zephyr.stages import TRAINING, stage_runner
 
 log = logging.getLogger("zephyr")
 Status = Literal["new", "finished", "interrupted"]
+INTERRUPTED = 75
+"""Exit status of a run that was asked to stop and did with a checkpoint (EX_TEMPFAIL: the same command continues)."""
 
 
 def is_main_process() -> bool:
@@ -91,6 +94,40 @@ def execute(loaded: Loaded) -> dict[str, Any]:
         raise UserError(missing_message(loaded, missing))
     started = time.time()
     run = stage_runner(loaded.recipe.stage)
+    held = _hold(loaded.run_dir) if is_main_process() else None
+    try:
+        return _execute(loaded, run, state, started)
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _hold(directory: Path) -> int:
+    """Locks a run directory for this process, until it ends in whatever way.
+
+    Raises:
+        UserError: another process is running there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    held = os.open(directory, os.O_RDONLY)
+    for _ in range(HELD_PATIENCE_S):
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(1)  # the processes of a run that was just killed take a moment to end
+        except OSError:
+            return held  # a file system without locks
+        else:
+            return held
+    os.close(held)
+    raise UserError(f"another process is running in {shown(directory)}; wait for it, or choose another `output_dir`")
+
+
+HELD_PATIENCE_S = 10
+"""Seconds to wait for another process to leave the run directory."""
+
+
+def _execute(loaded: Loaded, run: Callable[..., dict[str, Any]], state: Status, started: float) -> dict[str, Any]:
     if is_main_process():
         _begin(loaded, state)
     _log_to(loaded.run_dir / "log.txt")
@@ -123,10 +160,14 @@ def missing_inputs(loaded: Loaded) -> list[Loaded]:
     return list(missing.values())
 
 
-def run_with_inputs(
+def run_inputs(
     loaded: Loaded, *, with_inputs: bool, everywhere: Sequence[str] = (), outputs: Path | None = None
-) -> dict[str, Any]:
-    """Runs a recipe, before it those that it needs: each in a process of its own, as it would be by hand."""
+) -> None:
+    """Runs what a recipe needs first: each in a process of its own, as it would be by hand.
+
+    Raises:
+        UserError: something is missing and `with_inputs` is not given, or it failed.
+    """
     missing = missing_inputs(loaded)
     if missing and not with_inputs:
         raise UserError(missing_message(loaded, missing))
@@ -136,8 +177,6 @@ def run_with_inputs(
         command += ["--outputs", str(outputs)] if outputs else []
         if subprocess.run(command).returncode != 0:
             raise UserError(f"{shown(each.file)} failed (see above), so {shown(loaded.file)} was not started")
-    announce(loaded)
-    return execute(loaded)
 
 
 def announce(loaded: Loaded) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from zephyr.errors import UserError
 from zephyr.plan.plan import make_plan
 from zephyr.recipe import load
-from zephyr.run import execute, run_with_inputs
+from zephyr.run import execute, run_inputs
 
 
 def run(recipe: Path, *overrides: str) -> tuple[dict, Path]:
@@ -104,7 +104,7 @@ def test_finished_run_is_not_repeated_and_another_recipe_is_refused(tiny: Path):
 def test_missing_input_is_named_with_the_command_that_makes_it(tiny: Path):
     loaded = load(tiny / "dpo.yaml", outputs=tiny / "outputs")
     with pytest.raises(UserError) as refused:
-        run_with_inputs(loaded, with_inputs=False)
+        run_inputs(loaded, with_inputs=False)
     message = str(refused.value)
     assert message.index("cpt.yaml") < message.index("sft.yaml", message.index("cpt.yaml"))
     assert "--with-inputs" in message

@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from zephyr.errors import UserError
 from zephyr.plan.choose import choose
@@ -54,7 +56,8 @@ def command(
         UserError: several machines, and no address.
     """
     recipe = loaded.recipe
-    assert isinstance(recipe, TrainRecipe)
+    if not isinstance(recipe, TrainRecipe) or recipe.launch.processes == 1:
+        return Command(words=[str(Path(sys.executable).with_name("zephyr")), "run", *words])
     launch, strategy = recipe.launch, choose(recipe).strategy
     if launch.machines > 1 and address is None:
         raise UserError(_several_machines(launch.machines))
@@ -63,8 +66,6 @@ def command(
     settings += ["--num_machines", str(launch.machines)]
     settings += _machine(launch.machines, machine_rank, address, port)
     settings += _sharding(strategy, recipe)
-    if on_cpu(recipe) and strategy in ("ddp", "fsdp2"):
-        settings.append("--use_cpu")
     environment = {LAUNCHED: "1"}
     if on_cpu(recipe) and "OMP_NUM_THREADS" not in os.environ:
         here = max(launch.processes // launch.machines, 1)
@@ -85,7 +86,7 @@ def _sharding(strategy: str, recipe: TrainRecipe) -> list[str]:
     if strategy != "fsdp2" or not launch.shard_within_machine or launch.machines == 1:
         return []
     inside = launch.processes // launch.machines
-    return ["--use_parallelism_config", "true",
+    return ["--use_parallelism_config",
             "--parallelism_config_dp_replicate_size", str(launch.machines),
             "--parallelism_config_dp_shard_size", str(inside)]  # fmt: skip
 
@@ -108,16 +109,74 @@ def on_cpu(recipe: TrainRecipe) -> bool:
     """Whether the run will be on CPUs: the recipe says so, or there is no GPU driver here."""
     if recipe.launch.device is not None:
         return recipe.launch.device == "cpu"
-    return not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/kfd").exists()
+    return visible_gpus() == 0
 
 
 def needs_launcher(loaded: Loaded) -> bool:
-    """Whether `zephyr run` has to start more processes: the recipe plans several, and none started this one."""
-    recipe = loaded.recipe
-    return isinstance(recipe, TrainRecipe) and recipe.launch.processes > 1 and "WORLD_SIZE" not in os.environ
+    """Whether `zephyr run` has to start more processes: the recipe plans several, and no launcher started this one."""
+    recipe, started = loaded.recipe, "WORLD_SIZE" in os.environ or LAUNCHED in os.environ
+    return isinstance(recipe, TrainRecipe) and recipe.launch.processes > 1 and not started
 
 
-def start(loaded: Loaded, words: Sequence[str]) -> int:
-    """Starts the recipe's processes on this machine and waits for them; returns the launcher's exit status."""
-    started = command(loaded, words)
-    return subprocess.run(started.words, env={**os.environ, **started.environment}).returncode
+def require_gpus(loaded: Loaded) -> None:
+    """Refuses to start more processes on this machine than it has GPUs; without any GPU they run on the CPU.
+
+    Raises:
+        UserError: with the ways out.
+    """
+    recipe, gpus = loaded.recipe, visible_gpus()
+    assert isinstance(recipe, TrainRecipe)
+    here = recipe.launch.processes // recipe.launch.machines
+    if gpus == 0 and recipe.launch.device in (None, "cpu") and not recipe.train.bf16:
+        return
+    if gpus < here:
+        found = f"{gpus} GPU{'' if gpus == 1 else 's'}" if gpus else "no GPU"
+        raise UserError(
+            f"`launch.processes: {recipe.launch.processes}` means {here} on this machine, which has {found}.\n"
+            f"  Use what is here:  launch.machines=1 launch.processes={max(gpus, 1)}   (the same training, slower)\n"
+            "  On a cluster:      zephyr run RECIPE --slurm recipes/clusters/slurm.yaml"
+        )
+
+
+def visible_gpus() -> int:
+    """GPUs of this machine that a process may use; no torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([each for each in visible.split(",") if each.strip() not in ("", "-1")])
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))) or len(list(Path("/dev/dri").glob("renderD*"))) * _is_amd()
+
+
+def _is_amd() -> bool:
+    return Path("/dev/kfd").exists()
+
+
+def start(started: Command) -> int:
+    """Starts a recipe's processes on this machine and waits for them; returns the launcher's exit status.
+
+    A signal is handed to the training processes and not to accelerate's launcher, which would kill them after 30 s,
+    in the middle of a large checkpoint: they finish the step, write one, and end by themselves.
+    """
+    process = subprocess.Popen(started.words, env={**os.environ, **started.environment}, start_new_session=True)
+    asked: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if asked.count(signal.SIGINT) > 1:  # typed twice: at once
+            os.killpg(process.pid, signal.SIGKILL)
+        for each in children(process.pid):
+            os.kill(each, signal.SIGUSR1)
+
+    before = {each: signal.signal(each, forward) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def children(launcher: int) -> list[int]:
+    """The training processes that a launcher has started."""
+    import psutil  # brought by accelerate
+
+    started = psutil.Process(launcher).children()
+    return [each.pid for each in started if "RANK" in each.environ()]

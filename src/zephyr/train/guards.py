@@ -9,6 +9,8 @@ import torch
 from trl import DPOTrainer, SFTTrainer
 
 from zephyr.errors import UserError
+from zephyr.train.checkpoints import Resumable
+from zephyr.train.exact_steps import ExactSteps
 
 MARGIN_TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
 """Largest mean margin at step 0 that rounding explains: policy and reference are the same weights, so it is 0 in
@@ -62,11 +64,11 @@ class _Guarded:
         )
 
 
-class GuardedSFTTrainer(_Guarded, SFTTrainer):
+class GuardedSFTTrainer(_Guarded, ExactSteps, Resumable, SFTTrainer):
     """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
 
 
-class GuardedDPOTrainer(_Guarded, DPOTrainer):
+class GuardedDPOTrainer(_Guarded, ExactSteps, Resumable, DPOTrainer):
     """DPOTrainer that takes pairs as they were prepared, and whose first loss must be that of equal models."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

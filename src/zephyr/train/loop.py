@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import DistributedType
 from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
 from zephyr.data import Prepared, prepare
-from zephyr.errors import UserError
+from zephyr.errors import Interrupted, UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import shown, world_size
+from zephyr.train.checkpoints import About, newest, read_about, require_same_maths, sweep
 from zephyr.train.model import save
-from zephyr.train.progress import Progress
+from zephyr.train.progress import Progress, forget_after
+from zephyr.train.stopping import StopWhenAsked
 
 log = logging.getLogger("zephyr")
 REPORTED = (
@@ -68,21 +70,31 @@ def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared
 
 
 def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepared: Prepared) -> dict[str, Any]:
-    """Trains to the end, evaluates, writes `model/` and returns the parts of `result.json`."""
+    """Trains to the end, evaluates, writes `model/` and returns the parts of `result.json`.
+
+    Raises:
+        Interrupted: it was asked to stop, and did with a checkpoint.
+        UserError: there is a checkpoint that this run can't continue.
+    """
     steps = steps_of(recipe, len(prepared.train))
-    trainer.run_dir = run_dir
+    trainer.run_dir, trainer.save_total_limit = run_dir, recipe.train.save_total_limit
     trainer.pop_callback(_printer(trainer))
-    progress = Progress(run_dir)
+    stopping, progress = StopWhenAsked(), Progress(run_dir)
+    trainer.add_callback(stopping)
     trainer.add_callback(progress)
     if trainer.accelerator.is_main_process:
+        sweep(Path(trainer.args.output_dir))
         _announce(trainer, prepared, batch, steps.steps, recipe.launch.processes)
         _list_unusable(prepared, run_dir)
-    checkpoint = get_last_checkpoint(trainer.args.output_dir) if Path(trainer.args.output_dir).is_dir() else None
-    if checkpoint is not None:
-        log.info(f"  continues from {Path(checkpoint).name}")
-    elif trainer.accelerator.is_main_process:
-        (run_dir / "metrics.jsonl").write_text("")  # an interrupted run without a checkpoint starts again
-    summary = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    trainer.accelerator.wait_for_everyone()
+    trainer.about_now = lambda: _about(trainer, prepared, progress)
+    checkpoint = _continue_from(trainer, progress, run_dir)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    finally:
+        stopping.restore()
+    if stopping.stopped_at is not None:
+        raise Interrupted(stopping.stopped_at, steps.steps)
     if trainer.state.global_step != steps.steps:
         raise RuntimeError(f"{steps.steps} steps were planned, the trainer made {trainer.state.global_step}")
     if prepared.eval is not None and not _evaluated_last(trainer):
@@ -90,7 +102,7 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
     save(trainer, run_dir)
     if trainer.accelerator.is_main_process and not any(Path(trainer.args.output_dir).iterdir()):
         Path(trainer.args.output_dir).rmdir()
-    numbers = _numbers(trainer, summary, progress)
+    numbers = _numbers(trainer, progress)
     _conclude(numbers, run_dir)
     return {
         "numbers": numbers,
@@ -99,6 +111,44 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
         "warnings": [],
         "provenance": {"data": prepared.sources, "template_sha256": _sha256(prepared.template)},
     }
+
+
+def _about(trainer: Any, prepared: Prepared, progress: Progress) -> About:
+    """What a checkpoint of this run says about itself at this moment."""
+    return About(
+        strategy=strategy_of(trainer.accelerator),
+        processes=trainer.args.world_size,
+        data=prepared.folder.name,
+        step=trainer.state.global_step,
+        training_s=progress.training_s,
+        tokens=trainer._total_train_tokens,
+    )
+
+
+def _continue_from(trainer: Any, progress: Progress, run_dir: Path) -> str | None:
+    """The newest checkpoint, with everything beside the trainer's own state set back to it; None: from the start."""
+    checkpoint = newest(Path(trainer.args.output_dir))
+    if checkpoint is None:
+        if trainer.accelerator.is_main_process:
+            (run_dir / "metrics.jsonl").write_text("")  # an interrupted run without a checkpoint starts again
+        return None
+    require_same_maths(checkpoint, trainer.about_now())
+    before = read_about(checkpoint)
+    log.info(f"  continues from step {before.step}")
+    trainer.args.eval_on_start = False
+    trainer.seen_first_loss = True  # by now the policy has left the reference
+    trainer._total_train_tokens = before.tokens
+    progress.continue_from(before.training_s, before.tokens)
+    if trainer.accelerator.is_main_process:
+        forget_after(run_dir / "metrics.jsonl", before.step)
+    return str(checkpoint)
+
+
+def strategy_of(accelerator: Any) -> str:
+    """How the processes that were found share the model: `ddp` (one process too), `zero2`, `zero3` or `fsdp2`."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return f"zero{accelerator.state.deepspeed_plugin.zero_stage}"
+    return "fsdp2" if accelerator.distributed_type == DistributedType.FSDP else "ddp"
 
 
 def _printer(trainer: Any) -> Any:
@@ -146,12 +196,12 @@ def _evaluated_last(trainer: Any) -> bool:
     return bool(evaluations) and evaluations[-1] == trainer.state.global_step and trainer.state.global_step > 0
 
 
-def _numbers(trainer: Any, summary: dict[str, float], progress: Progress) -> dict[str, float]:
+def _numbers(trainer: Any, progress: Progress) -> dict[str, float]:
     """The few numbers a reader wants: first and last of what was logged, before and after of what was evaluated."""
     history = trainer.state.log_history
     trained = [row for row in history if "loss" in row]
     evaluated = [row for row in history if "eval_loss" in row]
-    numbers: dict[str, float] = {"train_loss": summary["train_loss"], "first_loss": trained[0]["loss"]}
+    numbers: dict[str, float] = {"train_loss": _mean_loss(trained), "first_loss": trained[0]["loss"]}
     numbers |= {key: trained[-1][key] for key in REPORTED if trained and key in trained[-1]}
     for row, suffix in ((evaluated[0], "_before"), (evaluated[-1], "")) if len(evaluated) > 1 else ():
         numbers |= {f"eval_{key}{suffix}": row[f"eval_{key}"] for key in REPORTED if f"eval_{key}" in row}
@@ -161,6 +211,14 @@ def _numbers(trainer: Any, summary: dict[str, float], progress: Progress) -> dic
     if torch.cuda.is_available():
         numbers["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     return {key: value for key, value in numbers.items() if value is not None and math.isfinite(value)}
+
+
+def _mean_loss(trained: list[dict[str, float]]) -> float:
+    """Mean over all steps; each row holds the mean since the row before it."""
+    total, last = 0.0, 0.0
+    for row in trained:
+        total, last = total + row["loss"] * (row["step"] - last), row["step"]
+    return total / last
 
 
 def _sha256(text: str | None) -> str | None:

@@ -15,22 +15,27 @@ QUIET_S = 15.0
 class Progress(TrainerCallback):
     """Writes TRL's logs to `metrics.jsonl`, adds real (unpadded) tokens per second, and shows one line."""
 
-    def __init__(self, run_dir: Path, tokens_before: int = 0) -> None:
+    def __init__(self, run_dir: Path) -> None:
         self.path, self.log_file = run_dir / "metrics.jsonl", run_dir / "log.txt"
         self.started = time.monotonic()
         self.step_started = self.started
         self.training_s = 0.0
-        self.logged_s, self.logged_tokens = 0.0, float(tokens_before)
+        self.logged_s, self.logged_tokens = 0.0, 0.0
         self.shown = 0.0
+
+    def continue_from(self, training_s: float, tokens: float) -> None:
+        """Counts on from a checkpoint."""
+        self.training_s = self.logged_s = training_s
+        self.logged_tokens = tokens
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Starts the clock: evaluation and saving don't count into tokens per second."""
         self.step_started = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stops it, and has the last step logged whatever `logging_steps` says."""
+        """Stops it, and has the last step and those with a checkpoint logged whatever `logging_steps` says."""
         self.training_s += time.monotonic() - self.step_started
-        if state.global_step >= state.max_steps:
+        if state.global_step >= state.max_steps or control.should_save:
             control.should_log = True
 
     def on_log(
@@ -61,6 +66,22 @@ class Progress(TrainerCallback):
         elif last or time.monotonic() - self.shown >= QUIET_S:
             self.shown = time.monotonic()
             print(line, file=sys.stderr, flush=True)
+
+
+def forget_after(metrics: Path, step: int) -> None:
+    """Takes the rows of later steps out of `metrics.jsonl`: they will be made again."""
+    rows = metrics.read_text().splitlines() if metrics.is_file() else []
+    kept = [row for row in rows if _step(row) <= step]
+    draft = metrics.with_suffix(".partial")
+    draft.write_text("".join(f"{row}\n" for row in kept))
+    draft.replace(metrics)
+
+
+def _step(row: str) -> float:
+    try:
+        return json.loads(row)["step"]
+    except (ValueError, KeyError):  # a kill in the middle of a line
+        return float("inf")
 
 
 def progress_line(row: dict[str, Any], max_steps: int, training_s: float) -> str:

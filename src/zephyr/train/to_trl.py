@@ -1,5 +1,6 @@
 """The one place where a recipe becomes TRL's arguments."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,12 @@ def attention(model: Model) -> str:
 def _hardware(processes: int) -> dict[str, Any]:
     if torch.cuda.is_available():
         return {}
-    return {"dataloader_pin_memory": False, **({"ddp_backend": "gloo"} if processes > 1 else {})}
+    arguments: dict[str, Any] = {"dataloader_pin_memory": False}
+    if processes > 1:
+        # with `use_cpu` accelerate would drop DeepSpeed without a word; the others need it to find the CPU
+        deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+        arguments |= {"ddp_backend": "gloo", "use_cpu": not deepspeed}
+    return arguments
 
 
 def _evaluation(eval_steps: float | None, *, has_eval: bool) -> dict[str, Any]:
