@@ -37,7 +37,7 @@ STEPS = {
     "zephyr-7b-beta/as-trained/dpo": 5811,
     "zephyr-7b-beta/handbook-2024/sft": 1090,
     "zephyr-7b-beta/handbook-2024/dpo": 478,
-    "zephyr-7b-beta/qlora/sft": 17429,  # published: 17,428
+    "zephyr-7b-beta/qlora/sft": 2179,
     "zephyr-7b-beta/qlora/dpo": 3821,
     "zephyr-7b-alpha/dpo": 1937,
     "zephyr-7b-gemma/sft": 900,  # published: 897

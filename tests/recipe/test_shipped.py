@@ -43,6 +43,14 @@ def test_a_copy_has_all_it_needs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "recipes/zephyr-7b-beta/dpo.yaml is in mine already, unchanged"
 
 
+def test_a_copied_variant_brings_what_it_extends_and_reads(tmp_path):
+    copy_recipe("zephyr-7b-gemma/dpo", tmp_path)
+    for file in ("zephyr-7b-gemma/chatml.jinja", "zephyr-7b-gemma/sft.yaml", "zephyr-7b-beta/handbook-2024/dpo.yaml"):
+        assert (tmp_path / file).is_file()
+    copied = load(tmp_path / "zephyr-7b-gemma/dpo.yaml")
+    assert all(file.is_relative_to(tmp_path) for file in (*copied.files, *copied.inputs[0].loaded.files))
+
+
 def test_a_folder_is_copied_whole(tmp_path):
     copy_recipe("accelerate_configs", tmp_path)
     copied = {file.name for file in (tmp_path / "accelerate_configs").iterdir()}
