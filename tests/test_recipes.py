@@ -143,9 +143,19 @@ def test_gemmas_template_is_chatml_between_bos_and_eos():
     assert answered == prompt + "Hello.<|im_end|>\n<eos>"
 
 
-@pytest.mark.parametrize("folder", sorted({name.split("/")[0] for name in NAMES} - {"mini"}))
-def test_every_family_has_a_page(folder: str):
-    assert len((shipped_recipes() / folder / "README.md").read_text().splitlines()) > 10
+FAMILIES = sorted({name.split("/")[0] for name in NAMES} - {"mini"})
+
+
+@pytest.mark.parametrize("folder", FAMILIES)
+def test_every_family_has_a_page_whose_commands_and_overrides_are_real(folder: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    page = (shipped_recipes() / folder / "README.md").read_text()
+    assert all(f"`{name.split('/', 1)[1]}`" in page for name in NAMES if name.split("/")[0] == folder)
+    for command in re.findall(r"`(zephyr [^`]+)`", page):
+        arguments = parser().parse_args(split_overrides(shlex.split(command)[1:])[0])
+        assert arguments.recipe in NAMES and arguments.diff in NAMES
+    for overrides in re.findall(r"`(\w[\w.]*=\S[^`]*)`", page):
+        load(RECIPES[f"{folder}/dpo"], overrides.split())
 
 
 def test_the_table_of_recipes_is_up_to_date():
