@@ -267,5 +267,7 @@ class Expect:
 
     sequences: int | None = Field(default=None, gt=0)
     """Training sequences after packing (for dDPO: pairs)."""
+    tokens: int | None = Field(default=None, gt=0)
+    """Tokens of one epoch (for dDPO: prompt and answer of both sides). Default: full rows."""
     source: str | None = None
     """Where the figures are from."""
