@@ -172,7 +172,7 @@ def test_a_recipe_of_2023(write):
     assert recipe["train"]["global_batch_size"] == 32 * 2 * 8 and recipe["launch"]["processes"] == 8
     assert recipe["train"]["optim"] == "adamw_torch" and "save_steps" not in recipe["train"]
     assert recipe["train"]["report_to"] == ["tensorboard"] and recipe["trl"] == {"tf32": True}
-    for said in ("8 is assumed", "32 x 2 x 8 = 512", "`zephyr push", "comet_ml", "`data.packing: wrapped`, which its script",
+    for said in ("8 is assumed", "32 x 2 x 8 = 512", "`zephyr push", "comet_ml", "which its script hard-coded",
                  "67 %", "shares took the first rows", "pin a commit", "dataset_splits"):  # fmt: skip
         assert said in notes, said
 
