@@ -8,12 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerBase, TrainingArguments
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, TrainingArguments
 
 from zephyr.errors import UserError
 from zephyr.evaluate.load import adapter_config, base_of, require_peft
@@ -21,6 +20,7 @@ from zephyr.plan.stack import Stack, decide, require_same_adapter
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Adapter, Model
 from zephyr.train.model import MERGED_START, policy
+from zephyr.train.quantized import differentiable, quantization, require_quantization
 from zephyr.train.targets import require_targets
 
 
@@ -37,28 +37,13 @@ def check(recipe: TrainRecipe) -> Stack:
     if stack.name != "full-on-full":
         require_peft(f"`stage: {recipe.stage}` with {stack.name}")
     if recipe.model.quantization is not None:
-        _require_quantization()
+        require_quantization()
     if recipe.adapter is not None and name is not None:
         base, revision = base_of(name, found) if found else (name, recipe.model.revision)
         if found is not None:
             require_same_adapter(recipe.adapter, found, name)
         require_targets(recipe.adapter, base, revision, recipe.model.trust_remote_code, continued=found, start=name)
     return stack
-
-
-def _require_quantization() -> None:
-    if find_spec("bitsandbytes") is None:
-        raise UserError(
-            "`model.quantization: nf4` needs the package bitsandbytes, which is not installed.\n"
-            "  pip install 'zephyr-recipes[train,qlora]', or keep the weights whole: model.quantization=null"
-        )
-    zero3 = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
-    if zero3 or os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        raise UserError(
-            f"`model.quantization: nf4` under {'ZeRO-3' if zero3 else 'FSDP'}: 4-bit weights are not sharded here.\n"
-            "  A 4-bit base is small, so each process can hold it: launch.strategy=ddp (or zero2)\n"
-            "  or keep the weights whole: model.quantization=null"
-        )
 
 
 def build(
@@ -114,23 +99,6 @@ def lora_config(adapter: Adapter, model: Model) -> Any:
     )
 
 
-def quantization(recipe: TrainRecipe) -> BitsAndBytesConfig | None:
-    """4-bit NormalFloat with doubly quantised constants (QLoRA, arXiv 2305.14314, section 3); None: as they are."""
-    if recipe.model.quantization is None:
-        return None
-    return nf4(torch.bfloat16 if recipe.train.bf16 else torch.float32)
-
-
-def nf4(compute: torch.dtype) -> BitsAndBytesConfig:
-    """Weights in nf4, products in `compute`."""
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
-    )
-
-
 def _continued(recipe: TrainRecipe, loading: dict[str, Any]) -> Any:
     """The start's adapter on its base, trainable; dropout is the recipe's."""
     from peft import PeftConfig, PeftModel
@@ -170,17 +138,6 @@ def _whole_precision(model: Any, before: Mapping[str, torch.Tensor]) -> None:
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             weight.data = before.get(name, weight.data).to(torch.float32)
-
-
-def differentiable(model: torch.nn.Module) -> None:
-    """Keeps bitsandbytes off its CPU kernel that has no backward pass.
-
-    On CPUs with AVX512-bf16 the first forward pass in evaluation repacks a `Linear4bit` for good (0.50.2,
-    `nn/modules.py`); `matmul_4bit` then takes `gemv_4bit`, through which no gradient flows, in training too.
-    """
-    for layer in model.modules():
-        if hasattr(layer, "support_avx512bf16_for_cpu"):
-            layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def _pin_base(model: Any) -> None:

@@ -21,7 +21,7 @@ from zephyr.recipe.references import is_run_directory
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.report.model_card import how_to_use, model_card
 from zephyr.report.read import read_run
-from zephyr.train.adapters import differentiable, nf4
+from zephyr.train.quantized import differentiable, nf4
 
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference allowed between merged and adapter: root mean square over that of the logits. Both are the same
