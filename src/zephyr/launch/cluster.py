@@ -1,8 +1,9 @@
 """A cluster's file: what its Slurm wants to be told (partition, account, time limit, modules), and no science."""
 
 import difflib
+import json
 import re
-from dataclasses import asdict, field, fields
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -10,9 +11,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from zephyr.recipe.keys import Key
 from zephyr.recipe.messages import sentence
-from zephyr.recipe.problems import Parts, Problem, RecipeError, dotted, listed, shown
+from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, listed, shown
 from zephyr.recipe.reader import Document, read
 from zephyr.recipe.sections import section
+from zephyr.recipe.shipped import shipped_recipes
 from zephyr.recipe.validate import inside_any
 
 TIME = re.compile(r"(\d+-\d{1,2}(:\d{2}){0,2}|\d+:\d{2}(:\d{2})?|UNLIMITED)")
@@ -25,9 +27,9 @@ OURS = {
     "open-mode": None, "requeue": None, "no-requeue": None, "dependency": None, "chdir": None, "array": None,
 }  # fmt: skip
 """sbatch's options that are written by us -> the key that says it here; None: it follows from the recipe."""
-SHORT = {"p": "partition", "A": "account", "q": "qos", "t": "time", "C": "constraint", "G": "gpus", "c": "cpus-per-task",
-         "N": "nodes", "n": "ntasks", "J": "job-name", "o": "output", "e": "error", "d": "dependency", "D": "chdir",
-         "a": "array"}  # fmt: skip
+SHORT = {"p": "partition", "A": "account", "q": "qos", "t": "time", "C": "constraint", "G": "gpus", "a": "array",
+         "c": "cpus-per-task", "N": "nodes", "n": "ntasks", "J": "job-name", "o": "output", "e": "error",
+         "d": "dependency", "D": "chdir"}  # fmt: skip
 RENAMED = {
     "time": "time_limit", "walltime": "time_limit", "timeout": "time_limit", "gres": "gpus", "mem": "memory",
     "queue": "partition", "project": "account", "env": "environment", "cpus": "cpus_per_task", "signal": "warning_s",
@@ -40,7 +42,7 @@ class Cluster:
     """What Slurm is told besides what follows from the recipe."""
 
     time_limit: str
-    """Longest time of a job as Slurm writes it (`24:00:00`, `2-12:00:00`); a run that needs more continues in the next."""
+    """Longest time of a job, as Slurm writes it (`24:00:00`, `2-12:00:00`); a longer run is queued again, and goes on."""
     partition: str | None = None
     """Partition (queue). Default: the cluster's."""
     account: str | None = None
@@ -87,7 +89,7 @@ def read_cluster(file: Path) -> Cluster:
     data = {key: value for key, value in document.data.items() if value is not None}  # `account:` says nothing
     found: Cluster | None = None
     try:
-        found = TypeAdapter(Cluster).validate_python(data, strict=False)
+        found = TypeAdapter(Cluster).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         for each in error.errors(include_url=False):
             _note(each, document)
@@ -99,9 +101,6 @@ def read_cluster(file: Path) -> Cluster:
 
 
 def _missing(file: Path) -> Problem:
-    from zephyr.recipe.problems import Origin
-    from zephyr.recipe.shipped import shipped_recipes
-
     clusters = sorted({*file.parent.glob("*.yaml"), *(shipped_recipes() / "clusters").glob("*.yaml")})
     there = f"; there are {listed(map(shown, clusters), 'and')}" if clusters else ""
     return Problem(origin=Origin(file=file), key="", text=f"there is no such file{there}")
@@ -116,12 +115,12 @@ def _note(error: Any, document: Document) -> None:
         document.problems.add(document.mark(()).origin, "", text)
     elif error["type"] == "unexpected_keyword_argument":
         document.problems.add(mark.origin, parts, _unknown(str(parts[-1])))
-    else:
+    elif parts != ("time_limit",):  # _cross_checks has a better sentence
         document.problems.add(mark.origin, parts, sentence(error, _key(parts), mark.typed))
 
 
 def _unknown(key: str) -> str:
-    names = [each.name for each in fields(Cluster)]
+    names = list(get_type_hints(Cluster))
     if inside_any(key):
         return "belongs into the recipe; a cluster's file says nothing about the training"
     option = key.replace("_", "-")
@@ -131,7 +130,7 @@ def _unknown(key: str) -> str:
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
     if meant or near:
         return f"no key of a cluster's file; did you mean `{meant or near[0]}`?"
-    return f"no key of a cluster's file; there are {listed(names, 'and')}, and any other option of sbatch goes under `sbatch`"
+    return f"no key of a cluster's file; there are {listed(names, 'and')}; sbatch's other options go under `sbatch`"
 
 
 def _key(parts: Parts) -> Key | None:
@@ -147,7 +146,7 @@ def _cross_checks(data: dict[str, Any]) -> list[tuple[Parts, str]]:
     """What types can't say: (place, sentence)."""
     found: list[tuple[Parts, str]] = []
     limit = data.get("time_limit")
-    if isinstance(limit, str) and not TIME.fullmatch(limit):
+    if limit is not None and not (isinstance(limit, str) and TIME.fullmatch(limit)):
         found.append(
             (("time_limit",), f"found `{limit}`; hours and minutes are expected, such as 24:00:00 or 2-12:00:00")
         )
@@ -174,9 +173,7 @@ def _texts(value: Any) -> list[str]:
 
 def _sbatch_problems(line: str) -> list[str]:
     if "\n" in line or not line.startswith("-"):
-        return [
-            f"found `{line.splitlines()[0] if line else ''}`; an option of sbatch is expected, such as `--mail-type=END`"
-        ]
+        return [f"found `{''.join(line.splitlines()[:1])}`; an option of sbatch is expected, such as `--mail-type=END`"]
     name = re.split(r"[=\s]", line.lstrip("-"), maxsplit=1)[0]
     name = name if line.startswith("--") else SHORT.get(name[:1], name)
     if name not in OURS:
@@ -189,8 +186,8 @@ def _sbatch_problems(line: str) -> list[str]:
 
 def directives(cluster: Cluster, gpus: int) -> list[str]:
     """The options of sbatch that the cluster's file means, for that many GPUs a node."""
-    settings = asdict(cluster)
-    found = [f"--{name}={settings[name]}" for name in ("partition", "account", "qos", "constraint") if settings[name]]
+    names = {name: getattr(cluster, name) for name in ("partition", "account", "qos", "constraint")}
+    found = [f"--{name}={value}" for name, value in names.items() if value]
     found.append(f"--time={cluster.time_limit}")
     if gpus and cluster.gpus != "none":
         start = "--gres=gpu:" if cluster.gpus == "gres" else "--gpus-per-node="

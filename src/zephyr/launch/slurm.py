@@ -5,7 +5,8 @@ training processes themselves. They finish the optimizer step, write a checkpoin
 
 - the time limit nears: SIGUSR1 to the steps, `warning_s` before (`--signal`); the script then requeues the job;
 - preemption with a grace time: SIGTERM to the steps; the same;
-- preemption without, a failing node, `scontrol requeue`: Slurm requeues by itself (`--requeue`), KillWait after SIGTERM;
+- preemption without, a failing node, `scontrol requeue`: Slurm requeues by itself (`--requeue`), after SIGTERM to
+  everything and its KillWait (30 s by default);
 - `scancel`: SIGTERM to the script too, which ends it, so nothing is queued again.
 """
 
@@ -103,8 +104,8 @@ def _job(loaded: Loaded, words: tuple[str, ...], cluster: Cluster, cluster_file:
     on_gpus = cluster.gpus != "none" and (not isinstance(recipe, TrainRecipe) or recipe.launch.device != "cpu")
     if isinstance(recipe, TrainRecipe) and recipe.train.bf16 and not on_gpus:
         raise UserError(
-            f"{shown(loaded.file)} trains in bfloat16 (`train.bf16: true`), which needs GPUs, and {shown(cluster_file)} "
-            "asks for none (`gpus: none`).\n  Another cluster's file, or on CPUs: train.bf16=false"
+            f"{shown(loaded.file)}: `train.bf16: true` needs GPUs, and this job would ask for none "
+            f"(`gpus` in {shown(cluster_file)}, `launch.device`).\n  On CPUs: train.bf16=false"
         )
     gpus = (tasks if training or isinstance(recipe, EvaluateRecipe) else 0) if on_gpus else 0
     return Job(loaded=loaded, words=words, cluster=cluster, cluster_file=cluster_file, machines=machines,
@@ -128,8 +129,8 @@ def script(job: Job) -> str:
             "status=0",
             *_srun(started.words),
             "",
-            "# A run that was told to stop has written a checkpoint and ended well, without a result; one that was told",
-            "# before it had begun was killed by the signal (128 + 10 or 15).",
+            "# A run that was told to stop has written a checkpoint and ended well, without a result; one that was",
+            "# told before it had begun was killed by the signal (128 + 10 or 15).",
             f"if [ $status = 0 ] && [ ! -e {result} ]; then status=75; fi",
             "case $status in",
             "  75 | 138 | 143)",
@@ -181,8 +182,9 @@ def _for_nodes(job: Job) -> Loaded:
     recipe = job.loaded.recipe
     if not isinstance(recipe, TrainRecipe) or recipe.launch.device is not None:
         return job.loaded
-    launch = replace(recipe.launch, strategy=choose(recipe).strategy, device="a100-80gb" if job.gpus else "cpu")
-    return replace(job.loaded, recipe=replace(recipe, launch=launch))
+    device = "a100-80gb" if job.gpus else "cpu"  # which GPU is the same to it, once the strategy is chosen
+    launch = replace(recipe.launch, strategy=choose(recipe).strategy, device=device)  # type: ignore[type-var]
+    return replace(job.loaded, recipe=replace(recipe, launch=launch))  # type: ignore[type-var]
 
 
 def _srun(words: Sequence[str]) -> list[str]:
@@ -258,4 +260,4 @@ def _say(job: Job, number: str, after: list[str]) -> None:
     print(f"{run_name(job.loaded)}  job {number}: {nodes}{gpus}{f', after job {chr(44).join(after)}' if after else ''}")
     print(f"  log      tail -f {_log(job.loaded.run_dir, number)}")
     print(f"  state    squeue -j {number}")
-    print(f"  cancel   scancel {number}   (a checkpoint is written; the same command continues)")
+    print(f"  cancel   scancel {number}   (the same command continues)")
