@@ -126,6 +126,11 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("-o", "--output", type=Path, help="file to write (default: the terminal)")
     convert.add_argument("--stage", choices=("cpt", "sft", "dpo"), help="default: as its keys show")
     convert.add_argument("--processes", type=int, help="started with so many (default: 8, or 1 for TRL)")
+    push = add("push", _push, "upload a finished run's model to the Hugging Face Hub; only this command uploads")
+    push.add_argument("run", help="run directory, or its recipe")
+    push.add_argument("--to", metavar="USER/NAME", help="repository (default: your account, and the run's name)")
+    push.add_argument("--private", action="store_true", help="make the repository private")
+    push.add_argument("--dry-run", action="store_true", help="show what would be sent; needs no network")
     merge = add("merge", _merge, "write an adapter into its base: a whole model, checked against the adapter")
     merge.add_argument("model", help="recipe, run directory, adapter directory or Hub id")
     merge.add_argument("-o", "--output", type=Path, metavar="DIR", help="directory to make (default: RUN_DIR/merged)")
@@ -288,6 +293,14 @@ def _convert(arguments: argparse.Namespace) -> None:
     from zephyr.recipe.convert import convert_command
 
     convert_command(arguments.file, arguments.output, arguments.stage, arguments.processes)
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from zephyr.publish import push
+
+    directory = Path(arguments.run)
+    run_dir = directory.resolve() if directory.is_dir() else load(find(arguments.run)).run_dir
+    push(run_dir, arguments.to, private=arguments.private, dry_run=arguments.dry_run)
 
 
 def _merge(arguments: argparse.Namespace) -> None:
