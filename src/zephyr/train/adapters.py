@@ -16,34 +16,35 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase, Training
 
 from zephyr.errors import UserError
 from zephyr.evaluate.load import adapter_config, base_of, require_peft
-from zephyr.plan.stack import Stack, decide, require_same_adapter
+from zephyr.plan.stack import Stack, decide, start_of
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Adapter, Model
 from zephyr.train.model import MERGED_START, policy
 from zephyr.train.quantized import differentiable, quantization, require_quantization
-from zephyr.train.targets import require_targets
+from zephyr.train.targets import linear_layers, require_targets, targeted
 
 
 def check(recipe: TrainRecipe) -> Stack:
     """The recipe's stack, once everything that can be wrong with it has been looked at; loads no weights.
 
     Raises:
-        UserError: a package is missing, `target_modules` names layers that the model has not, the adapter to continue
-            has another shape, or 4-bit weights would have to be sharded.
+        UserError: a package is missing, `target_modules` names layers that the model has not, the base of the adapter
+            that it starts from is gone, or 4-bit weights would have to be sharded.
     """
-    name = recipe.model.model_name_or_path
-    found = adapter_config(name, recipe.model.revision) if name is not None else None
-    stack = decide(recipe, starts_from_adapter=found is not None)
-    if stack.name != "full-on-full":
-        require_peft(f"`stage: {recipe.stage}` with {stack.name}")
-    if recipe.model.quantization is not None:
+    name, model = recipe.model.model_name_or_path, recipe.model
+    found = adapter_config(name, model.revision) if name is not None else None
+    start = start_of(recipe, found)
+    if start != "whole" or recipe.adapter is not None:
+        require_peft("Training an adapter, or from one,")
+    if model.quantization is not None:
         require_quantization()
     if recipe.adapter is not None and name is not None:
-        base, revision = base_of(name, found) if found else (name, recipe.model.revision)
-        if found is not None:
-            require_same_adapter(recipe.adapter, found, name)
-        require_targets(recipe.adapter, base, revision, recipe.model.trust_remote_code, continued=found, start=name)
-    return stack
+        base, revision = base_of(name, found) if found else (name, model.revision)
+        layers = linear_layers(base, revision, model.trust_remote_code)
+        require_targets(recipe.adapter, base, layers)
+        if found and targeted(layers, recipe.adapter.target_modules) != targeted(layers, found["target_modules"]):
+            start = "other adapter"
+    return decide(recipe, start)
 
 
 def build(
@@ -63,12 +64,13 @@ def build(
     """
     loading: dict[str, Any] = dict(getattr(args, "model_init_kwargs", None) or {})
     models: dict[str, Any] = {"model": policy(recipe.model, tokenizer, recipe.seed)}
-    if stack.name == "full-on-adapter":
+    if stack.name in ("full-on-adapter", "adapter-on-merged"):
         models["model"] = str(_merged_start(recipe.model, run_dir, args))
         args.model_init_kwargs = loading | {"revision": "main"}
-    elif stack.name == "adapter-on-base":
+    if stack.name in ("adapter-on-base", "adapter-on-merged"):
         assert recipe.adapter is not None
-        models["peft_config"] = lora_config(recipe.adapter, recipe.model)
+        revision = recipe.model.revision if stack.name == "adapter-on-base" else None
+        models["peft_config"] = lora_config(recipe.adapter, models["model"], revision)
         models["quantization_config"] = quantization(recipe)
     elif stack.name == "adapter-on-adapter":
         models["model"] = _continued(recipe, loading)
@@ -83,14 +85,14 @@ def build(
     return made
 
 
-def lora_config(adapter: Adapter, model: Model) -> Any:
+def lora_config(adapter: Adapter, base: str, revision: str | None) -> Any:
     """PEFT's configuration of a new adapter; its product is scaled by `lora_alpha / r` (LoRA, section 4.1)."""
     from peft import LoraConfig
 
     return LoraConfig(
         task_type="CAUSAL_LM",
-        base_model_name_or_path=model.model_name_or_path,
-        revision=model.revision,
+        base_model_name_or_path=base,
+        revision=revision,
         r=adapter.r,
         lora_alpha=adapter.lora_alpha,
         lora_dropout=adapter.lora_dropout,

@@ -127,5 +127,7 @@ def rotate(folder: Path, kept: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Takes away what a kill left half-written or half-deleted."""
+    """Takes away what a kill left half-written or half-deleted, and the folder if nothing else is in it."""
     shutil.rmtree(folder / DRAFT, ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -10,6 +10,7 @@ from trl import DPOTrainer, SFTTrainer
 
 from zephyr.errors import UserError
 from zephyr.train.checkpoints import Resumable
+from zephyr.train.exact_evaluation import ExactEvaluation
 from zephyr.train.exact_steps import ExactSteps
 
 MARGIN_TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
@@ -64,11 +65,11 @@ class _Guarded:
         )
 
 
-class GuardedSFTTrainer(_Guarded, ExactSteps, Resumable, SFTTrainer):
+class GuardedSFTTrainer(_Guarded, ExactSteps, ExactEvaluation, Resumable, SFTTrainer):
     """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
 
 
-class GuardedDPOTrainer(_Guarded, ExactSteps, Resumable, DPOTrainer):
+class GuardedDPOTrainer(_Guarded, ExactSteps, ExactEvaluation, Resumable, DPOTrainer):
     """DPOTrainer that takes pairs as they were prepared, and whose first loss must be that of equal models."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

@@ -100,8 +100,8 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
     if prepared.eval is not None and not _evaluated_last(trainer):
         trainer.evaluate()
     save(trainer, run_dir)
-    if trainer.accelerator.is_main_process and not any(Path(trainer.args.output_dir).iterdir()):
-        Path(trainer.args.output_dir).rmdir()
+    if trainer.accelerator.is_main_process:
+        sweep(Path(trainer.args.output_dir))
     numbers = _numbers(trainer, progress)
     _conclude(numbers, run_dir)
     return {

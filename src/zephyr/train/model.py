@@ -21,7 +21,8 @@ from zephyr.recipe import Model
 from zephyr.train.to_trl import attention
 
 MERGED_START = "start"
-"""Folder in the run directory that holds a merged start while its whole weights train."""
+"""Folder in the run directory that holds a start with its adapter merged, if the run needs one: a new adapter's base
+for good, of whole weights only until they have trained."""
 
 
 def load_tokenizer(model: Model, template: str | None) -> PreTrainedTokenizerBase:
@@ -81,7 +82,8 @@ def save(trainer: Any, run_dir: Path) -> Path:
         if (draft / ADAPTER_FILE).is_file():
             generation.save_pretrained(draft)
             shutil.rmtree(draft / "ref", ignore_errors=True)  # dDPO's frozen copy of the adapter it started from
-        shutil.rmtree(run_dir / MERGED_START, ignore_errors=True)
+        else:
+            shutil.rmtree(run_dir / MERGED_START, ignore_errors=True)  # what trained was a copy of it
         shutil.rmtree(final, ignore_errors=True)  # left by a run that was killed right after this line
         draft.rename(final)
     trainer.accelerator.wait_for_everyone()

@@ -1,40 +1,20 @@
 """Which layers an adapter is put on, known from a model's configuration before any weight is loaded."""
 
 import re
-from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from zephyr.errors import UserError
-from zephyr.plan.stack import ways_out
 from zephyr.recipe.problems import listed
 from zephyr.recipe.sections import Adapter
 
 Targets = str | list[str]
 
 
-def require_targets(
-    adapter: Adapter,
-    base: str,
-    revision: str | None,
-    trust_remote_code: bool,
-    *,
-    continued: dict[str, Any] | None,
-    start: str,
-) -> None:
-    """UserError unless every layer named is there, and an adapter that is continued has the same layers.
-
-    Args:
-        adapter: the recipe's.
-        base: directory or Hub id of the whole model.
-        revision: of a Hub id.
-        trust_remote_code: as in the recipe.
-        continued: PEFT's configuration of the adapter that the run starts from; None: it starts from the base.
-        start: what the recipe names as its model.
-    """
-    layers = linear_layers(base, revision, trust_remote_code)
+def require_targets(adapter: Adapter, base: str, layers: list[str]) -> None:
+    """UserError unless every layer that a recipe's adapter names is one of the model's linear layers."""
     named = adapter.target_modules
     missing = [] if isinstance(named, str) else [name for name in named if not targeted(layers, [name])]
     if missing:
@@ -44,12 +24,6 @@ def require_targets(
             f"; there are {', '.join(there)} (the output layer can't have an adapter).\n"
             "  All of them: adapter.target_modules=all-linear"
         )
-    if continued is not None and targeted(layers, named) != targeted(layers, continued["target_modules"]):
-        there = sorted({layer.rsplit(".", 1)[-1] for layer in targeted(layers, continued["target_modules"])})
-        raise UserError("\n".join([
-            f"{start} is an adapter, which this run continues, but on other layers:",
-            f"    adapter.target_modules: {', '.join(there)} there, {named} here", *ways_out(start),
-        ]))  # fmt: skip
 
 
 def linear_layers(base: str, revision: str | None = None, trust_remote_code: bool = False) -> list[str]:
