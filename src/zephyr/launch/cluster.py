@@ -42,7 +42,7 @@ class Cluster:
     """What Slurm is told besides what follows from the recipe."""
 
     time_limit: str
-    """Longest time of a job, as Slurm writes it (`24:00:00`, `2-12:00:00`); a longer run is queued again, and goes on."""
+    """Longest time of a job, as Slurm writes it (`24:00:00`, `2-12:00:00`); a longer run is queued again to go on."""
     partition: str | None = None
     """Partition (queue). Default: the cluster's."""
     account: str | None = None

@@ -16,14 +16,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import zephyr
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
-from zephyr.launch.command import LAUNCHED, command
-from zephyr.plan.choose import choose
+from zephyr.launch.command import Command, command
 from zephyr.provenance import now
 from zephyr.recipe import Loaded, resolved_yaml
 from zephyr.recipe.schema import EvaluateRecipe, TrainRecipe
@@ -114,7 +113,7 @@ def _job(loaded: Loaded, words: tuple[str, ...], cluster: Cluster, cluster_file:
 
 def script(job: Job) -> str:
     """The batch script."""
-    started = command(_for_nodes(job), job.words, address="$MASTER_ADDR", port="$MASTER_PORT")
+    started = command(job.loaded, job.words, address="$MASTER_ADDR", port="$MASTER_PORT")
     result = shlex.quote(str(job.loaded.run_dir / "result.json"))
     return "\n".join(
         [
@@ -123,11 +122,11 @@ def script(job: Job) -> str:
             *(f"#SBATCH {line}" for line in _directives(job)),
             "",
             "set -e",
-            *_setting_up(job),
+            *_setting_up(job, started),
             "",
             'echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date)"',
             "status=0",
-            *_srun(started.words),
+            _srun(started.words),
             "",
             "# A run that was told to stop has written a checkpoint and ended well, without a result; one that was",
             "# told before it had begun was killed by the signal (128 + 10 or 15).",
@@ -166,10 +165,13 @@ def _quoted(option: str) -> str:
     return f'{name}="{value}"' if equals and any(sign in value for sign in " \t'#") else option
 
 
-def _setting_up(job: Job) -> list[str]:
+def _setting_up(job: Job, started: Command) -> list[str]:
     lines = [f"module load {shlex.quote(each)}" for each in job.cluster.modules] + job.cluster.setup
     lines += [f"export {name}={shlex.quote(value)}" for name, value in job.cluster.environment.items()]
-    lines += [f"export {LAUNCHED}=1", "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"]
+    # how many threads a process gets is for the node to say, not for the machine that this is written on
+    variables = {name: value for name, value in started.environment.items() if name != "OMP_NUM_THREADS"}
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines.append("export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}")
     if job.cluster.cpus_per_task:
         lines.append("export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun no longer takes it over")
     # the script runs on the first node, where rank 0 will be; ports below those that Linux gives out by itself
@@ -177,25 +179,17 @@ def _setting_up(job: Job) -> list[str]:
     return lines
 
 
-def _for_nodes(job: Job) -> Loaded:
-    """The recipe for `command`, which looks for GPUs on this machine where no device is named: the nodes' count."""
-    recipe = job.loaded.recipe
-    if not isinstance(recipe, TrainRecipe) or recipe.launch.device is not None:
-        return job.loaded
-    device = "a100-80gb" if job.gpus else "cpu"  # which GPU is the same to it, once the strategy is chosen
-    launch = replace(recipe.launch, strategy=choose(recipe).strategy, device=device)  # type: ignore[type-var]
-    return replace(job.loaded, recipe=replace(recipe, launch=launch))  # type: ignore[type-var]
-
-
-def _srun(words: Sequence[str]) -> list[str]:
-    """The step that runs one process a task: the command behind `rank`, which makes a process of it."""
-    start = ["srun", "--kill-on-bad-exit=1"]
-    ranks = [sys.executable, "-m", "zephyr.launch.rank"] if "launch" in words[:2] else []
-    rest = [word if word.startswith("$") else shlex.quote(word) for word in words]
-    at = [n for n, word in enumerate(rest) if n and word.startswith("-")]
-    pieces = [rest[: at[0]], *(rest[n:m] for n, m in zip(at, [*at[1:], len(rest)], strict=True))] if at else [rest]
-    lines = [" ".join(each) for each in ([*start, *ranks], *pieces)]
-    return [" \\\n  ".join(lines) + " || status=$?"]
+def _srun(words: Sequence[str]) -> str:
+    """The step that runs one process a task; behind `rank`, an option of accelerate a line."""
+    lines = [["srun", "--kill-on-bad-exit=1"]]
+    if "launch" in words[:2]:
+        lines[0] += [sys.executable, "-m", "zephyr.launch.rank"]
+    lines.append([])
+    for n, word in enumerate(words):
+        if word == "-m" or (word.startswith("--") and "-m" in words[n:]):
+            lines.append([])
+        lines[-1].append(word if word.startswith("$") else shlex.quote(word))
+    return " \\\n  ".join(" ".join(each) for each in lines) + " || status=$?"
 
 
 def _require_sbatch(loaded: Loaded, cluster_file: Path) -> None:
@@ -255,9 +249,13 @@ def _submit(job: Job, after: list[str]) -> str:
 
 
 def _say(job: Job, number: str, after: list[str]) -> None:
-    gpus = f", {job.machines * job.gpus} GPUs" if job.gpus else ""
-    nodes = f"{job.machines} node{'s' if job.machines > 1 else ''} x {job.tasks} process{'es' if job.tasks > 1 else ''}"
-    print(f"{run_name(job.loaded)}  job {number}: {nodes}{gpus}{f', after job {chr(44).join(after)}' if after else ''}")
+    size = f"{_counted(job.machines, 'node')} x {_counted(job.tasks, 'process', 'es')}"
+    size += f", {_counted(job.machines * job.gpus, 'GPU')}" if job.gpus else ""
+    print(f"{run_name(job.loaded)}  job {number}: {size}{f', after job {chr(44).join(after)}' if after else ''}")
     print(f"  log      tail -f {_log(job.loaded.run_dir, number)}")
     print(f"  state    squeue -j {number}")
     print(f"  cancel   scancel {number}   (the same command continues)")
+
+
+def _counted(number: int, word: str, plural: str = "s") -> str:
+    return f"{number} {word}{plural if number != 1 else ''}"
