@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.errors import UserError
-from zephyr.plan.stack import decide, require_same_adapter, stack_of
+from zephyr.plan.stack import Start, decide, same_shape, stack_of
 from zephyr.recipe import load
 
 LORA = ["adapter.r=4", "adapter.lora_alpha=8"]
@@ -18,19 +17,20 @@ def recipe(tiny: Path, stage: str, *overrides: str):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "adapter_start", "name", "reference"),
+    ("overrides", "start", "name", "reference"),
     [
-        ([], False, "full-on-full", "a frozen copy of the start"),
-        (LORA, False, "adapter-on-base", "the same weights with the adapter switched off: no second model"),
-        (LORA, True, "adapter-on-adapter", "a frozen copy of the start's adapter, on the same weights"),
-        ([], True, "full-on-adapter", "a frozen copy of the start, merged alike"),
+        ([], "whole", "full-on-full", "a frozen copy of the start"),
+        (LORA, "whole", "adapter-on-base", "the same weights with the adapter switched off: no second model"),
+        (LORA, "same adapter", "adapter-on-adapter", "a frozen copy of the start's adapter, on the same weights"),
+        (LORA, "other adapter", "adapter-on-merged", "the same weights with the adapter switched off: no second model"),
+        ([], "other adapter", "full-on-adapter", "a frozen copy of the start, merged alike"),
     ],
 )
 def test_each_start_and_adapter_has_one_stack(
-    tiny: Path, overrides: list[str], adapter_start: bool, name: str, reference: str
+    tiny: Path, overrides: list[str], start: Start, name: str, reference: str
 ):
-    comparing = decide(recipe(tiny, "dpo", *overrides), starts_from_adapter=adapter_start)
-    alone = decide(recipe(tiny, "sft", *overrides), starts_from_adapter=adapter_start)
+    comparing = decide(recipe(tiny, "dpo", *overrides), start)
+    alone = decide(recipe(tiny, "sft", *overrides), start)
     assert (comparing.name, comparing.reference) == (name, reference)
     assert alone.name == name and alone.reference is None and "reference" not in alone.sentences()
     assert (comparing.frozen is None) == (not overrides)
@@ -39,7 +39,7 @@ def test_each_start_and_adapter_has_one_stack(
 
 def test_sentences_name_the_adapter_and_the_four_bits(tiny: Path):
     overrides = [*LORA, "adapter.method=dora", "adapter.target_modules=[q_proj, v_proj]", "model.quantization=nf4"]
-    told = decide(recipe(tiny, "dpo", *overrides), starts_from_adapter=False).sentences()
+    told = decide(recipe(tiny, "dpo", *overrides), "whole").sentences()
     assert told["trains"] == "a new DoRA adapter (r 4, alpha 8) on q_proj, v_proj"
     assert told["frozen"] == "the weights below it (nf4: 4 bits each)"
     assert list(told) == ["trains", "frozen", "reference", "leaves"]
@@ -54,21 +54,37 @@ def test_an_input_that_has_not_been_run_counts_by_its_recipe(tiny: Path):
     assert stack_of(whole.recipe, whole.inputs).name == "adapter-on-base"
 
 
-def test_another_shape_than_the_starts_is_refused_with_every_difference(tiny: Path):
+def test_an_input_of_another_shape_is_merged_first(tiny: Path):
     (tiny / "lora.yaml").write_text((tiny / "sft.yaml").read_text() + "adapter: {r: 4, lora_alpha: 8}\n")
-    overrides = ["model_name_or_path=lora.yaml", "adapter.r=16", "adapter.lora_alpha=8", "adapter.method=dora"]
-    loaded = load(tiny / "dpo.yaml", overrides, outputs=tiny / "outputs")
-    with pytest.raises(UserError) as refused:
-        stack_of(loaded.recipe, loaded.inputs)
-    message = str(refused.value)
-    assert "adapter.r: 4 there, 16 here" in message and "adapter.method: lora there, dora here" in message
-    assert "lora_alpha" not in message and "zephyr merge" in message
+    loaded = load(tiny / "dpo.yaml", ["model_name_or_path=lora.yaml", "adapter.r=16", "adapter.lora_alpha=8"])
+    assert stack_of(loaded.recipe, loaded.inputs).name == "adapter-on-merged"
 
 
-def test_the_same_shape_passes_whatever_the_dropout(tiny: Path):
-    adapter = recipe(tiny, "dpo", *LORA, "adapter.lora_dropout=0.5").adapter
+@pytest.mark.parametrize(
+    ("saved", "same"),
+    [
+        ({}, True),
+        ({"lora_dropout": 0.9}, True),
+        ({"r": 8}, False),
+        ({"lora_alpha": 4}, False),
+        ({"use_dora": True}, False),
+        ({"target_modules": ["v_proj", "q_proj"]}, True),
+        ({"target_modules": ["q_proj"]}, False),
+    ],
+)
+def test_the_same_shape_is_rank_scale_method_and_layers(tiny: Path, saved: dict, same: bool):
+    adapter = recipe(tiny, "dpo", *LORA, "adapter.target_modules=[q_proj, v_proj]").adapter
     assert adapter is not None
-    require_same_adapter(adapter, {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}, "start")
+    whole = {"r": 4, "lora_alpha": 8, "use_dora": False, "target_modules": ["q_proj", "v_proj"]}
+    assert same_shape(adapter, whole | saved) is same
+
+
+def test_a_saved_adapter_is_found_on_disk(tiny: Path):
+    start = tiny / "start"
+    start.mkdir()
+    (start / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}')
+    assert stack_of(recipe(tiny, "dpo", f"model_name_or_path={start}", *LORA)).name == "adapter-on-adapter"
+    assert stack_of(recipe(tiny, "dpo", f"model_name_or_path={start}")).name == "full-on-adapter"
 
 
 def test_deciding_needs_no_torch():

@@ -3,17 +3,19 @@
 Decided from the recipe and from what it starts from, without torch: the plan shows it, the training follows it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zephyr.errors import UserError
 from zephyr.recipe.loaded import Input
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Adapter, Model
 
-StackName = Literal["full-on-full", "adapter-on-base", "adapter-on-adapter", "full-on-adapter"]
+StackName = Literal["full-on-full", "adapter-on-base", "adapter-on-adapter", "adapter-on-merged", "full-on-adapter"]
+Start = Literal["whole", "same adapter", "other adapter"]
+"""A whole model, an adapter of the shape that the recipe asks for, or an adapter otherwise."""
 ADAPTER_FILE = "adapter_config.json"
 """What PEFT writes beside an adapter's weights: a directory that holds one is an adapter, not a whole model."""
 
@@ -39,43 +41,47 @@ class Stack:
         return {label: text for label, text in told.items() if text is not None}
 
 
-def decide(recipe: TrainRecipe, *, starts_from_adapter: bool) -> Stack:
-    """The stack of a recipe that starts from a whole model, or from the adapter that another run left.
+def decide(recipe: TrainRecipe, start: Start) -> Stack:
+    """The stack of a recipe, by what it starts from.
 
-    An adapter on an adapter: the loaded one goes on training and, for dDPO, a frozen copy of it is the reference, both
-    on the one base. The alternative, to merge the first into the base and put a new one on it, changes the start where
-    the base has few bits: nf4 has 16 values per block of 64 weights (QLoRA, arXiv 2305.14314, section 3), so adding a
-    small update and rounding again loses most of it, and in bfloat16 what is below 1/256 of a weight. Continuing is
-    exact in every precision, the output stands on the same base as the input, and memory is that of one base. Its
-    price: rank, scale and layers stay those of the first adapter (`require_same_adapter`).
+    An adapter on an adapter of the same shape: the loaded one goes on training and, for dDPO, a frozen copy of it is
+    the reference, both on the one base. That is exact in every precision, and no second model is kept anywhere. To
+    merge the first adapter into 4-bit weights instead would lose it: nf4 has 16 values for a weight (QLoRA, arXiv
+    2305.14314, section 3), and a fine-tuning step is mostly smaller than the gaps between them.
+
+    An adapter of another shape (the handbook's dSFT has rank 16, its dDPO 128) can't be the loaded one, so the start is
+    merged on disk first, in whole precision, and is then an ordinary base: policy and reference are built on the same
+    merged (and, for nf4, newly rounded) weights. The output stands on that merged base, which is kept.
 
     Whole weights on an adapter: all weights can only train where they are whole, so the adapter is merged first.
     """
     comparing = recipe.stage == "dpo"
     if recipe.adapter is None:
-        merged = ", its adapter merged into them first" if starts_from_adapter else ""
+        merged = ", its adapter merged into them first" if start != "whole" else ""
         return Stack(
-            name="full-on-adapter" if starts_from_adapter else "full-on-full",
+            name="full-on-adapter" if merged else "full-on-full",
             trains=f"all weights{merged}",
             frozen=None,
             reference="a frozen copy of the start" + (", merged alike" if merged else "") if comparing else None,
             leaves="a whole model",
         )
-    base = "the weights below it" + (" (nf4: 4 bits each)" if recipe.model.quantization else "")
-    if starts_from_adapter:
+    bits = " (nf4: 4 bits each)" if recipe.model.quantization else ""
+    if start == "same adapter":
         return Stack(
             name="adapter-on-adapter",
             trains=f"the start's {in_words(recipe.adapter)}, continued",
-            frozen=base,
+            frozen=f"the weights below it{bits}",
             reference="a frozen copy of the start's adapter, on the same weights" if comparing else None,
             leaves="an adapter, on the same base as the start's",
         )
+    other = start == "other adapter"
     return Stack(
-        name="adapter-on-base",
+        name="adapter-on-merged" if other else "adapter-on-base",
         trains=f"a new {in_words(recipe.adapter)}",
-        frozen=base,
+        frozen=("the start, its adapter (of another shape) merged in on disk" if other else "the weights below it")
+        + bits,
         reference="the same weights with the adapter switched off: no second model" if comparing else None,
-        leaves="an adapter, on the start as its base",
+        leaves="an adapter, on the merged start (kept in the run directory)" if other else "an adapter, on the start",
     )
 
 
@@ -88,62 +94,52 @@ def in_words(adapter: Adapter) -> str:
 
 
 def stack_of(recipe: TrainRecipe, inputs: Sequence[Input] = ()) -> Stack:
-    """The stack of a loaded recipe; `inputs` are its recipes, whose output need not be there yet.
-
-    Raises:
-        UserError: the recipe continues the adapter of one of its inputs with another rank, scale or method.
-    """
+    """The stack of a loaded recipe, for the plan; `inputs` are its recipes, whose output need not be there yet."""
     start = next((each.loaded.recipe for each in inputs if each.field == "model.model_name_or_path"), None)
-    if start is None:
-        return decide(recipe, starts_from_adapter=is_adapter(recipe.model))
-    before = start.adapter if isinstance(start, TrainRecipe) else None
-    if recipe.adapter is not None and before is not None:
-        saved: dict[str, Any] = {"r": before.r, "lora_alpha": before.lora_alpha, "use_dora": before.method == "dora"}
-        require_same_adapter(recipe.adapter, saved, recipe.model.model_name_or_path or "the start")
-    return decide(recipe, starts_from_adapter=before is not None)
+    if isinstance(start, TrainRecipe):
+        before = start.adapter
+        saved = None if before is None else {
+            "r": before.r, "lora_alpha": before.lora_alpha, "use_dora": before.method == "dora",
+            "target_modules": before.target_modules,
+        }  # fmt: skip
+    else:
+        saved = saved_adapter(recipe.model)
+    return decide(recipe, start_of(recipe, saved))
+
+
+def start_of(recipe: TrainRecipe, saved: dict[str, Any] | None) -> Start:
+    """What a recipe starts from; `saved` is PEFT's configuration of an adapter, None for a whole model."""
+    if saved is None:
+        return "whole"
+    return "same adapter" if recipe.adapter is not None and same_shape(recipe.adapter, saved) else "other adapter"
+
+
+def same_shape(wanted: Adapter, saved: dict[str, Any]) -> bool:
+    """Whether a recipe's adapter is of the rank, scale, method and layers of a saved one; dropout may differ.
+
+    Layers are compared where both are lists of names; for the rest see `zephyr.train.targets`.
+    """
+    numbers = (wanted.r, wanted.lora_alpha, wanted.method == "dora")
+    if numbers != (saved.get("r"), saved.get("lora_alpha"), bool(saved.get("use_dora"))):
+        return False
+    layers = (wanted.target_modules, saved.get("target_modules"))
+    return not all(isinstance(each, list) for each in layers) or set(layers[0]) == set(layers[1] or [])
 
 
 def is_adapter(model: Model) -> bool:
     """Whether a recipe starts from an adapter: a local directory, or a Hub model as far as it has been downloaded."""
+    return saved_adapter(model) is not None
+
+
+def saved_adapter(model: Model) -> dict[str, Any] | None:
+    """PEFT's configuration of a recipe's start, local or as far as it has been downloaded; None: no adapter."""
     name = model.model_name_or_path
     if name is None:
-        return False
-    if Path(name).exists() or Path(name).is_absolute():
-        return (Path(name) / ADAPTER_FILE).is_file()
-    from huggingface_hub import try_to_load_from_cache
+        return None
+    path: Any = Path(name) / ADAPTER_FILE
+    if not Path(name).exists() and not Path(name).is_absolute():
+        from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, ADAPTER_FILE, revision=model.revision), str)
-
-
-def require_same_adapter(wanted: Adapter, saved: dict[str, Any], start: str) -> None:
-    """UserError unless a recipe's adapter has the shape of the one it continues.
-
-    Args:
-        wanted: the recipe's.
-        saved: PEFT's keys of the start's adapter: `r`, `lora_alpha`, `use_dora`.
-        start: directory or Hub id of the start, for the message.
-    """
-    asked = {"r": wanted.r, "lora_alpha": wanted.lora_alpha, "use_dora": wanted.method == "dora"}
-    told = {"r": "r", "lora_alpha": "lora_alpha", "use_dora": "method"}
-    method = {True: "dora", False: "lora"}
-    shown = [
-        f"    adapter.{told[key]}: {_shown(key, saved.get(key), method)} there, {_shown(key, value, method)} here"
-        for key, value in asked.items()
-        if value != saved.get(key, False if key == "use_dora" else None)
-    ]
-    if shown:
-        raise UserError("\n".join([f"{start} is an adapter, which this run continues, but of another shape:", *shown,
-            *ways_out(start)]))  # fmt: skip
-
-
-def ways_out(start: str) -> list[str]:
-    """What one can do when an adapter can't be continued as the recipe wants."""
-    return [
-        "  Ways out:",
-        "    continue it:                write the start's values under `adapter`",
-        f"    put a new adapter on it:    zephyr merge {start}, then name the merged directory as the model",
-    ]
-
-
-def _shown(key: str, value: Any, method: dict[bool, str]) -> str:
-    return method[bool(value)] if key == "use_dora" else f"{value:g}" if isinstance(value, int | float) else str(value)
+        path = try_to_load_from_cache(name, ADAPTER_FILE, revision=model.revision)
+        path = Path(path) if isinstance(path, str) else None
+    return json.loads(path.read_text()) if path is not None and path.is_file() else None

@@ -4,6 +4,7 @@ Reference of dDPO by TRL 1.16 (`DPOTrainer.__init__`, `_compute_loss`): a model 
 adapter is switched off; of a loaded adapter a frozen copy called `ref` is kept on the same base.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from zephyr.recipe.sections import Adapter, Model
 from zephyr.train.model import MERGED_START, policy
 from zephyr.train.quantized import differentiable, quantization, require_quantization
 from zephyr.train.targets import linear_layers, require_targets, targeted
+
+log = logging.getLogger("zephyr")
 
 
 def check(recipe: TrainRecipe) -> Stack:
@@ -62,6 +65,8 @@ def build(
         args: its `model_init_kwargs` say how models are loaded.
         data: `train_dataset`, `eval_dataset`.
     """
+    if stack.name != "full-on-full":
+        log.info("  %s", "; ".join(f"{label}: {text}" for label, text in stack.sentences().items()))
     loading: dict[str, Any] = dict(getattr(args, "model_init_kwargs", None) or {})
     models: dict[str, Any] = {"model": policy(recipe.model, tokenizer, recipe.seed)}
     if stack.name in ("full-on-adapter", "adapter-on-merged"):
@@ -152,7 +157,7 @@ def _pin_base(model: Any) -> None:
 def _merged_start(model: Model, run_dir: Path, args: TrainingArguments) -> Path:
     """The start with its adapter merged, as a whole model on disk, so that every strategy can load and shard it."""
     merged = run_dir / MERGED_START
-    with args.main_process_first(desc="merging the adapter that the run starts from"):
+    with args.main_process_first(local=False, desc="merging the adapter that the run starts from"):
         if not merged.is_dir():
             _merge_apart(_local(model), merged, model.dtype)
     return merged
