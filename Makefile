@@ -6,13 +6,19 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 DEMO   := recipes/mini/report.yaml
 
-.PHONY: demo test lint format browser schema recipes constraints clean
+.PHONY: demo test test-slurm lint format browser schema recipes constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zephyr run $(DEMO) --with-inputs
 
 test: $(VENV)/.dev browser
 	$(BIN)/python -m pytest -n 2
+
+# Installs Slurm where it can, starts two nodes of one on this machine, and stops them whatever happens.
+test-slurm: $(VENV)/.dev
+	tests/slurm/cluster.sh install
+	trap 'tests/slurm/cluster.sh stop' EXIT; \
+	  nodes=$$(tests/slurm/cluster.sh start) && eval "$$nodes" && $(BIN)/python -m pytest -v tests/slurm tests/launch/test_slurm.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

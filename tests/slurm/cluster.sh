@@ -55,7 +55,7 @@ start() {
     stop
     exit 1
   fi
-  echo "export SLURM_CONF=$SLURM_CONF"
+  echo "export SLURM_CONF=$SLURM_CONF ZEPHYR_SLURM=$home"
 }
 
 # Only what `start` started: by the process ids that the daemons wrote

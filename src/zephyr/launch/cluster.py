@@ -18,7 +18,7 @@ from zephyr.recipe.shipped import shipped_recipes
 from zephyr.recipe.validate import inside_any
 
 TIME = re.compile(r"(\d+-\d{1,2}(:\d{2}){0,2}|\d+:\d{2}(:\d{2})?|UNLIMITED)")
-"""`24:00:00`, `2-12`, `2-12:00:00`; not a bare number, which Slurm takes as minutes."""
+"""`24:00:00`, `90:00` (minutes), `2-12`, `2-12:00:00`; not a bare number."""
 OURS = {
     "partition": "partition", "account": "account", "qos": "qos", "time": "time_limit", "constraint": "constraint",
     "gres": "gpus", "gpus-per-node": "gpus", "gpus": "gpus", "gpus-per-task": "gpus", "mem": "memory",
@@ -150,6 +150,12 @@ def _cross_checks(data: dict[str, Any]) -> list[tuple[Parts, str]]:
         found.append(
             (("time_limit",), f"found `{limit}`; hours and minutes are expected, such as 24:00:00 or 2-12:00:00")
         )
+    warning = data.get("warning_s", Cluster.warning_s)
+    if isinstance(limit, str) and isinstance(warning, int) and 2 * warning > (seconds(limit) or 2 * warning):
+        text = (
+            f"found `{limit}`, and {warning} s before that the run is told to stop (`warning_s`); at least twice that"
+        )
+        found.append((("time_limit",), f"{text} is expected"))
     for key in ("partition", "account", "qos", "constraint", "gpu_type", "memory"):
         value = data.get(key)
         if isinstance(value, str) and (not value or NEITHER_SHELL_NOR_SLURM.search(value)):
@@ -165,6 +171,16 @@ def _cross_checks(data: dict[str, Any]) -> list[tuple[Parts, str]]:
         if not re.fullmatch(r"[A-Za-z_]\w*", name):
             found.append((("environment", name), "no name of a variable: letters, digits and `_` are expected"))
     return found
+
+
+def seconds(limit: str) -> int | None:
+    """A time limit in seconds; None where there is none. Without days two numbers are minutes and seconds."""
+    if not TIME.fullmatch(limit) or limit == "UNLIMITED":
+        return None
+    days, dash, rest = limit.rpartition("-")
+    numbers = [int(each) for each in rest.split(":")]
+    first = 3600 if dash or len(numbers) == 3 else 60
+    return int(days or 0) * 86400 + sum(each * first // 60**n for n, each in enumerate(numbers))
 
 
 def _texts(value: Any) -> list[str]:
