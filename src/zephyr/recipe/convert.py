@@ -38,6 +38,7 @@ NOTHING = {
     "lora_task_type": "always a causal language model",
 }  # fmt: skip
 """Keys that leave nothing to write, with the reason; those here that change nothing whatever their value."""
+KERNELS = ("use_liger_kernel", "liger_kernel_config", "use_liger", "use_liger_loss", "use_unsloth")
 ACCELERATE = ("mixed_precision", "num_cpu_threads_per_process", "gpu_ids", "main_process_port", "main_process_ip",
               "machine_rank", "same_network", "rdzv_backend", "dynamo_backend", "multi_gpu", "cpu", "env")  # fmt: skip
 """Keys that TRL hands on to `accelerate launch`."""
@@ -121,11 +122,16 @@ def _rest(foreign: Foreign) -> None:
                 foreign.note("renamed", f"nothing to write: {NOTHING[key]}", key)
         elif value is None:
             foreign.note("renamed", "nothing to write: it said nothing", key)
-        elif key in arguments and not (key in OWNED or key in FIXED or key in renamed.KEYS or _uploads(key)):
+        elif key in arguments and not (_is_said(key) or _uploads(key)):
             foreign.put(f"trl.{key}", value, key=key)
             foreign.note("renamed", f"`trl.{key}`, passed on to TRL", key)
         else:
             foreign.note("lost", _why_not(foreign, key, arguments), key)
+
+
+def _is_said(key: str) -> bool:
+    """Whether there is a better answer to a key of TRL's than to pass it on."""
+    return key in OWNED or key in FIXED or key in renamed.KEYS or key in KERNELS
 
 
 def _told(foreign: Foreign, key: str) -> bool:
@@ -144,6 +150,8 @@ def _why_not(foreign: Foreign, key: str, arguments: frozenset[str]) -> str:
     value = foreign.data[key]
     if key == "output_dir":
         return "the run directory is outputs/<folder>/<recipe>; an `output_dir` of other files would be refused"
+    if key in KERNELS:
+        return "kernels change the speed, and TRL has a fused head of its own"
     if key in FIXED:
         return f"set by the toolkit: {FIXED[key]}"
     if key in renamed.KEYS:

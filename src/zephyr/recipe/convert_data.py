@@ -123,6 +123,8 @@ def _mixture(foreign: Foreign) -> tuple[list[Entry], list[Entry]]:
     train = [each for each in made if each not in held_out]
     foreign.note("renamed", "`data.train` and `data.eval`, an entry a data set and split", "dataset_mixture")
     _pooled(foreign, mixture, held_out)
+    if any(isinstance(each.get("columns"), list) for each in made):
+        foreign.note("renamed", "`columns` chose among them; here the stage reads those it knows", "dataset_mixture")
     if any("fraction" in each for each in made):
         foreign.note(
             "moved",
