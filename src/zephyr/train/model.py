@@ -74,6 +74,8 @@ def save(trainer: Any, run_dir: Path) -> Path:
     tokenizer, generation = trainer.processing_class, trainer.model.generation_config
     generation.eos_token_id, generation.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     draft, final = run_dir / "model.partial", run_dir / "model"
+    if trainer.is_fsdp_enabled:  # checkpoints hold shards, a model whole weights
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(draft))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:

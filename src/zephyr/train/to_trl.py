@@ -3,14 +3,18 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 from trl import DPOConfig, SFTConfig
 
 from zephyr.plan.batch import Batch
 from zephyr.plan.choose import choose
 from zephyr.recipe import CptRecipe, DpoRecipe, Model, SftRecipe
+
+Config = TypeVar("Config", SFTConfig, DPOConfig)
 
 
 def sft_arguments(recipe: CptRecipe | SftRecipe, run_dir: Path, batch: Batch) -> SFTConfig:
@@ -20,7 +24,7 @@ def sft_arguments(recipe: CptRecipe | SftRecipe, run_dir: Path, batch: Batch) ->
     """
     arguments = shared_arguments(recipe, run_dir, batch)
     arguments |= {"max_length": None, "packing": False, "loss_type": "nll"}
-    return SFTConfig(**arguments, **recipe.trl)
+    return _launched(SFTConfig(**arguments, **recipe.trl), recipe)
 
 
 def dpo_arguments(recipe: DpoRecipe, run_dir: Path, batch: Batch) -> DPOConfig:
@@ -33,7 +37,7 @@ def dpo_arguments(recipe: DpoRecipe, run_dir: Path, batch: Batch) -> DPOConfig:
         "label_smoothing": recipe.train.label_smoothing,
         "disable_dropout": True,
     }
-    return DPOConfig(**arguments, **recipe.trl)
+    return _launched(DPOConfig(**arguments, **recipe.trl), recipe)
 
 
 def shared_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe, run_dir: Path, batch: Batch) -> dict[str, Any]:
@@ -81,6 +85,18 @@ def model_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe) -> dict[str, Any]
         "attn_implementation": attention(model),
         "trust_remote_code": model.trust_remote_code,
     }
+
+
+def _launched(arguments: Config, recipe: CptRecipe | SftRecipe | DpoRecipe) -> Config:
+    """What accelerate can't be told by arguments."""
+    if os.environ.get("ACCELERATE_USE_FSDP") == "true" and not torch.accelerator.is_available():
+        # accelerate 1.15 would train several CPU processes unsharded, without a word; FSDP2 itself runs there
+        PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    launch = recipe.launch
+    if arguments.deepspeed_plugin is not None and launch.shard_within_machine:
+        shards = arguments.deepspeed_plugin.hf_ds_config.config["zero_optimization"]  # hpZ, arXiv 2306.10209
+        shards["zero_hpz_partition_size"] = launch.processes // launch.machines
+    return arguments
 
 
 def attention(model: Model) -> str:
