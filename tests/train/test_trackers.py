@@ -1,11 +1,14 @@
 """Trackers: refused before anything loads if missing, pointed at the run directory, read back for real."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
+from zephyr.recipe import load
+from zephyr.run import execute
 from zephyr.train import trackers
 from zephyr.train.trackers import missing_trackers, point_trackers, tracker_arguments
 
@@ -54,7 +57,8 @@ def test_without_a_network_wandb_stays_on_this_machine(monkeypatch, tmp_path):
 def test_nothing_is_set_where_no_tracker_is_asked_for(tmp_path):
     point_trackers([], tmp_path)
     assert not any(variable in trackers.os.environ for variable in VARIABLES)
-    assert tracker_arguments([], tmp_path, "a") == {}
+    assert tracker_arguments([], tmp_path, "a", {}) == {}
+    assert set(tracker_arguments(["trackio"], tmp_path, "a", {"project": "mine"})) == {"run_name"}
 
 
 def test_two_runs_in_one_process_write_apart(tmp_path):
@@ -81,7 +85,7 @@ def test_tensorboard_gets_the_losses(tmp_path: Path):
     arguments = TrainingArguments(
         output_dir=str(run_dir / "checkpoints"), report_to=["tensorboard"], max_steps=3, logging_steps=1, use_cpu=True,
         learning_rate=0.1, save_strategy="no", disable_tqdm=True, per_device_train_batch_size=2,
-        **tracker_arguments(["tensorboard"], run_dir, None),
+        **tracker_arguments(["tensorboard"], run_dir, None, {}),
     )  # fmt: skip
     assert arguments.run_name == "line/sft"
     rows = [{"x": torch.tensor([float(n)]), "y": torch.tensor([2.0 * n])} for n in range(1, 7)]
@@ -94,3 +98,18 @@ def test_tensorboard_gets_the_losses(tmp_path: Path):
     assert sorted(read) == sorted(logged) == [1, 2, 3]
     assert all(read[step] == pytest.approx(logged[step]) for step in read)
     assert not (run_dir / "checkpoints" / "runs").exists()
+
+
+def test_a_run_tells_tensorboard_what_it_writes_into_metrics(tiny: Path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loaded = load(tiny / "cpt.yaml", ["num_train_epochs=1", "report_to=[tensorboard]"], outputs=tiny / "outputs")
+    point_trackers(loaded.recipe.train.report_to, loaded.run_dir)
+    execute(loaded)
+    rows = [json.loads(line) for line in (loaded.run_dir / "metrics.jsonl").read_text().splitlines()]
+    losses = {row["step"]: row["loss"] for row in rows if "loss" in row}
+    events = EventAccumulator(str(loaded.run_dir / "tensorboard"))
+    events.Reload()
+    assert {event.step: pytest.approx(event.value) for event in events.Scalars("train/loss")} == losses
+    assert events.Scalars("eval/loss")

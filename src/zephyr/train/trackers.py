@@ -46,8 +46,16 @@ def point_trackers(names: list[str], run_dir: Path) -> None:
             os.environ[variable] = _ours[variable] = value
 
 
-def tracker_arguments(names: list[str], run_dir: Path, name: str | None) -> dict[str, Any]:
-    """Arguments for transformers' TrainingArguments: the run's name, and Trackio's project, which has no variable."""
+def tracker_arguments(names: list[str], run_dir: Path, name: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for transformers' TrainingArguments: the run's name, and Trackio's project, which has no variable.
+
+    Args:
+        names: the recipe's `train.report_to`.
+        run_dir: names the run where the recipe doesn't.
+        name: the recipe's `name`.
+        given: the recipe's `trl`; what it says itself is left to it.
+    """
     if not names:
         return {}
-    return {"run_name": name or f"{run_dir.parent.name}/{run_dir.name}", "project": PROJECT}
+    wanted = {"run_name": name or f"{run_dir.parent.name}/{run_dir.name}", "project": PROJECT}
+    return {key: value for key, value in wanted.items() if key not in given}
