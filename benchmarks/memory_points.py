@@ -1,7 +1,7 @@
 """Memory that others measured on GPUs, each with the settings it was measured at and its source.
 
-Figures are bytes per GPU. Where a source says GB without more, it is read as 10^9 bytes; Qwen's own table shows that it means
-that, or it could not have run (81 GB on a card of 80 GiB). Points whose lengths are not published are not here.
+Figures are bytes per GPU. Where a source says GB without more, it is read as 10^9 bytes; Qwen's table must mean
+that, or its last run could not have been (81 GB on a card of 80 GiB). Points without published lengths are left out.
 """
 
 from dataclasses import dataclass, replace
@@ -42,10 +42,11 @@ class Point:
 def estimators(point: Point) -> tuple[float | None, float | None]:
     """What today's tools say of full fine-tuning: accelerate's `estimate-memory`, and DeepSpeed's ZeRO-3 states.
 
-    accelerate (`estimate_training_usage`, float16): the largest of weights, gradients and twice the float32 weights; it knows
-    no sharding. DeepSpeed (`estimate_zero3_model_states_mem_needs`): 4 bytes of the largest layer, and 18 a weight over GPUs.
+    accelerate (`estimate_training_usage`, float16): the largest of weights, gradients and twice the float32 weights; it
+    knows no sharding. DeepSpeed (`estimate_zero3_model_states_mem_needs`): 4 bytes of the largest layer, 18 a weight
+    over the GPUs.
     """
-    if point.job.adapter is not None or point.minus is not None:
+    if point.job.adapter is not None or point.minus is not None or point.between_steps:
         return None, None
     shape = point.job.shape
     accelerate = 2 * 4 * shape.parameters
@@ -53,8 +54,8 @@ def estimators(point: Point) -> tuple[float | None, float | None]:
 
 
 def _qwen(layers: int, hidden: int, intermediate: int, heads: int, words: int = 151936) -> Shape:
-    return Shape(model_type="qwen2", layers=layers, hidden=hidden, intermediate=intermediate, heads=heads, kv_heads=heads,
-                 head_dim=hidden // heads, vocabulary=words, qkv_bias=True, dtype="bfloat16")  # fmt: skip
+    return Shape(model_type="qwen2", layers=layers, hidden=hidden, intermediate=intermediate, heads=heads,
+                 kv_heads=heads, head_dim=hidden // heads, vocabulary=words, qkv_bias=True)  # fmt: skip
 
 
 QWEN_1_8B, QWEN_7B = _qwen(24, 2048, 5504, 16), _qwen(32, 4096, 11008, 32)
@@ -85,7 +86,9 @@ def _qwen_row(name: str, job: Job, figures: tuple[float, ...], processes: int = 
     ]  # fmt: skip
 
 
-# under DeepSpeed there is no autocast, so Qwen's modelling code takes the loss of 16-bit logits; GPTQ's 4 bits weigh as nf4's
+# the QLoRA script runs DeepSpeed ZeRO-2 in float16; of the full runs the stage is not said, and only ZeRO-3 fits two cards;
+# under DeepSpeed there is no autocast, so Qwen's modelling code takes the loss of 16-bit logits; GPTQ's 4 bits weigh as
+# nf4's
 _QLORA = replace(_QWEN, nf4=True, strategy="zero2", head="half")
 _full = replace(_QWEN, adapter=None, strategy="zero3", head="half")
 _swift = Job(shape=QWEN2_5_7B, rows=1, length=8192, loaded=2, strategy="zero3", processes=4, accumulation=2,

@@ -1,7 +1,7 @@
 """Bytes of one forward and backward pass: what autograd keeps, what a layer needs for a moment, the output layer.
 
-Counted tensor by tensor for transformers' modules of the Llama family; `benchmarks/memory.py` compares with what autograd
-really keeps, exactly, on small models.
+Counted tensor by tensor for transformers' modules of the Llama family; `benchmarks/memory.py` compares with what
+autograd really keeps, on small models.
 """
 
 from zephyr.plan.job import Job
@@ -10,8 +10,8 @@ from zephyr.plan.shape import targets
 TILE_TOKENS, TILE_WORDS = 4096, 32768
 """TRL's fused output layer computes logits in tiles of so many tokens and words."""
 WHOLE_LOGITS = {"whole": 12, "half": 8}
-"""Bytes per token and word where logits are made whole: three float32 copies (logits, their log-softmax, its gradient), or
-four in 16 bits (logits, shifted logits, their log-softmax, its gradient)."""
+"""Bytes per token and word where logits are made whole: three float32 copies (logits, their log-softmax, its gradient),
+or four in 16 bits (logits, shifted logits, their log-softmax, its gradient)."""
 
 
 def kept(job: Job) -> float:
@@ -27,7 +27,7 @@ def layer(job: Job) -> float:
 
 
 def moment(job: Job) -> float:
-    """What the backward pass of the MLP needs for a moment: three gradients of its width, and of the residual stream."""
+    """What the backward pass of an MLP needs for a moment: three gradients of its width, and the residual stream's."""
     shape = job.shape
     residual = (8 if job.autocast else job.compute) * shape.hidden
     extra = 0.0
@@ -71,15 +71,15 @@ def _norms(job: Job) -> float:
 def _linear_inputs(job: Job) -> float:
     """Inputs of linear layers that autograd keeps for the gradient of their weights.
 
-    Under autocast, and where PEFT casts, each layer gets a copy of its own; otherwise layers with the same input share it.
-    The output projection's input is the attention's output, kept already.
+    Under autocast, and where PEFT casts, each layer gets a copy of its own; otherwise layers with the same input share
+    it. The output projection's input is the attention's output, kept already.
     """
     shape, number = job.shape, job.compute
     shared = {"q_proj": "attention", "k_proj": "attention", "v_proj": "attention", "gate_proj": "mlp", "up_proj": "mlp"}
     if job.adapter is None:
         return number * shape.hidden * (5 if job.autocast else 2) + number * shape.intermediate
     trained = targets(shape, job.adapter)
-    own = job.trained_bytes == 4 and number == 2 or job.adapter.lora_dropout > 0
+    own = (job.trained_bytes == 4 and number == 2) or job.adapter.lora_dropout > 0
     if own:
         inputs = sum(rows for rows, _ in trained.values())
     else:

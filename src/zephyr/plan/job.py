@@ -47,7 +47,7 @@ class Job:
     padded: bool = False
     """Whether rows of a batch differ in length: sdpa then needs a mask."""
     reference: Literal["none", "model", "adapter"] = "none"
-    """What is in memory beside the policy for dDPO: nothing (adapter switched off, cached), a whole model, an adapter."""
+    """What dDPO has in memory beside the policy: nothing (adapter switched off), a whole model, an adapter."""
     head: Literal["fused", "whole", "half"] = "fused"
     """`fused`: TRL's output layer, in tiles; `whole`: all logits at once, their loss in float32; `half`: in 16 bits."""
 
@@ -116,7 +116,7 @@ def job_of(
     model, train = recipe.model, recipe.train
     dpo = isinstance(recipe, DpoRecipe)
     reference: Literal["none", "model", "adapter"] = "none"
-    if dpo and not recipe.trl.get("precompute_ref_log_probs"):
+    if dpo:
         reference = "model" if recipe.adapter is None else "adapter" if starts_from_adapter else "none"
     return Job(
         shape=shape,

@@ -1,7 +1,8 @@
 """Peak memory of one process, by part, in bytes: closed formulas, no torch.
 
-A run peaks in the backward pass or in the optimizer step. In the backward pass, either at its start, where everything kept is
-still there and the output layer works, or with checkpointing in a recomputed layer. The parts shown are those of that moment.
+A run peaks in the backward pass or in the optimizer step. In the backward pass, either at its start, where everything
+kept is still there and the output layer works, or with checkpointing in a recomputed layer. The parts shown are those
+of that moment.
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,10 @@ from typing import Any, cast
 
 from zephyr.errors import UserError
 from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
+from zephyr.plan.choose import Choice, choose
+from zephyr.plan.reckon import NOTHING_KNOWN, Reckoning, reckon
+from zephyr.plan.shape import shape_of_loaded
+from zephyr.plan.stack import Stack, stack_of
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import missing_inputs, shown, status
@@ -26,6 +30,12 @@ class Plan:
     """Recipes to run first, in order."""
     batch: Batch | None = None
     steps: Steps | None = None
+    choice: Choice | None = None
+    """Strategy, micro-batch and recomputation, `auto` resolved."""
+    stack: Stack | None = None
+    """Which weights train, which are frozen, which are the reference."""
+    reckoning: Reckoning | None = None
+    """Memory, hours, cost, disk; None where nothing on this machine tells the model's shape."""
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Split -> rows, sequences, tokens, what was dropped or truncated."""
     uncounted: str | None = None
@@ -43,13 +53,16 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     recipe = loaded.recipe
     if not isinstance(recipe, TrainRecipe):
         return Plan(loaded=loaded, state=state, missing=missing)
-    batch = batch_of(recipe)
+    shape = shape_of_loaded(loaded)
+    batch, choice, stack = batch_of(recipe, shape=shape), choose(recipe, shape=shape), stack_of(recipe, loaded.inputs)
     counts, uncounted = _counts(loaded, recipe, state, missing, count=count)
     sequences = counts["train"]["sequences"] if counts else recipe.expect.sequences
     steps = steps_of(recipe, sequences) if sequences else None
+    reckoning = reckon(recipe, choice, shape, stack, counts.get("train")) if shape else None
     return Plan(
-        loaded=loaded, state=state, missing=missing, batch=batch, steps=steps, counts=counts, uncounted=uncounted
-    )
+        loaded=loaded, state=state, missing=missing, batch=batch, steps=steps, choice=choice, stack=stack,
+        reckoning=reckoning, counts=counts, uncounted=uncounted,
+    )  # fmt: skip
 
 
 def _state(loaded: Loaded) -> str:
@@ -119,6 +132,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "state": plan.state,
         **(batch | steps if plan.batch else {}),
         **({"tokens": train.get("tokens"), "counted": bool(train)} if plan.batch else {}),
+        **(_reckoned(plan) if plan.batch else {}),
         "data": plan.counts,
         "inputs": [
             {"field": each.field, "recipe": str(each.loaded.file), "path": str(each.path),
@@ -128,6 +142,12 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "values": {key: {"value": value, "from": str(loaded.origins.get(key, "default"))}
                    for key, value in flat(_values(loaded)).items()},
     }  # fmt: skip
+
+
+def _reckoned(plan: Plan) -> dict[str, Any]:
+    choice = asdict(plan.choice) if plan.choice else {}
+    figures = plan.reckoning.as_json() if plan.reckoning else NOTHING_KNOWN
+    return {**choice, **figures, "stack": plan.stack.sentences() if plan.stack else {}}
 
 
 def _values(loaded: Loaded) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def targets(shape: Shape, adapter: Adapter) -> dict[str, tuple[int, int]]:
 # ------------------------------------------------------------------ where a shape is found
 
 LLAMA_FAMILY: dict[str, dict[str, Any]] = {
-    "llama": {}, "mistral": {"num_key_value_heads": 8}, "smollm3": {"num_key_value_heads": 4},
+    "llama": {}, "mistral": {"num_key_value_heads": 8},
+    "smollm3": {"num_key_value_heads": 4, "tie_word_embeddings": True},
     "qwen2": {"num_key_value_heads": 32, "qkv_bias": True}, "qwen3": {"num_key_value_heads": 32, "head_dim": 128},
     "gemma": {"num_key_value_heads": 16, "head_dim": 256, "tie_word_embeddings": True},
     "gemma2": {"num_key_value_heads": 4, "head_dim": 256, "tie_word_embeddings": True},
@@ -138,12 +139,15 @@ def shape_of(model: Model) -> Shape | None:
     """
     if model.config is not None:
         return from_config(_completed(model.config, model.tokenizer_name_or_path))
-    name = model.model_name_or_path or ""
+    return _named(model.model_name_or_path or "", model.revision)
+
+
+def _named(name: str, revision: str | None) -> Shape | None:
     adapter = Path(name) / "adapter_config.json"
     if name and adapter.is_file():  # an adapter has the shape of what it stands on
         base = json.loads(adapter.read_text())
-        return shape_of(Model(model_name_or_path=base["base_model_name_or_path"], revision=base.get("revision")))
-    found = None if name in SHIPPED else _config_file(name, model.revision)
+        return _named(base["base_model_name_or_path"], base.get("revision"))
+    found = None if name in SHIPPED else _config_file(name, revision)
     return from_config(json.loads(found.read_text())) if found else SHIPPED.get(name)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zephyr.plan.plan import Plan, as_json
+from zephyr.plan.show_figures import show_figures
 from zephyr.recipe import Loaded, difference
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import missing_message, run_name, shown
@@ -21,6 +22,7 @@ def show(plan: Plan, console: Console, other: Loaded | None = None) -> None:
         console.print(loaded.recipe.description, style="dim", highlight=False)
     console.print()
     _show_figures(plan, console)
+    show_figures(plan, console)
     _show_inputs(plan, console)
     if plan.counts:
         _show_data(plan, console)

@@ -1,7 +1,7 @@
 """Bytes that stay from step to step: weights, gradients, optimizer, reference, buffers. Per process.
 
-Sources: ZeRO (arXiv 1910.02054, section 3) for what is sharded; the versions of DeepSpeed, accelerate and PyTorch that the
-package pins for what is really allocated.
+Sources: ZeRO (arXiv 1910.02054, section 3) for what is sharded; the versions of DeepSpeed, accelerate and PyTorch that
+the package pins for what is really allocated.
 """
 
 from zephyr.plan.job import Job
@@ -12,7 +12,7 @@ BUCKET = 500_000_000
 LIVE = 1_000_000_000
 """DeepSpeed's `stage3_max_live_parameters` and `sub_group_size`, in numbers."""
 NF4 = 0.5 + (1 + 4 / 256) / 64
-"""Bytes of a weight in NF4: 4 bits, one byte a block of 64, that byte's float32 scale a block of 256 (arXiv 2305.14314)."""
+"""Bytes of a weight in NF4: 4 bits, a byte per block of 64, a float32 per 256 of those (QLoRA, arXiv 2305.14314)."""
 
 
 def weights(job: Job) -> float:
@@ -58,8 +58,8 @@ def moments(job: Job) -> float:
 def step(job: Job) -> float:
     """What an optimizer step needs for a moment beside gradients and moments.
 
-    PyTorch's foreach optimizers hold the denominator of every weight at once; the fused one and SGD hold nothing. DeepSpeed
-    turns gradients into float32 first: ZeRO-2 all of its shard, ZeRO-3 one sub-group after the other.
+    PyTorch's foreach optimizers hold the denominator of every weight at once; the fused one and SGD hold nothing.
+    DeepSpeed turns gradients into float32 first: ZeRO-2 all of its shard, ZeRO-3 one sub-group after the other.
     """
     number = 4 if job.deepspeed else job.trained_bytes
     at_once = job.trained / job.shards
@@ -96,6 +96,6 @@ def buffers(job: Job) -> float:
 
 
 def _units(shape: Shape) -> int:
-    """Weights that FSDP2 holds whole: embedding and output layer throughout; a layer, the next one, and its gradients."""
+    """Weights that FSDP2 holds whole: embedding and output layer throughout; a layer, the next one, its gradients."""
     ends = shape.embedding * (1 if shape.tied else 2)
     return ends + 3 * shape.layer_parameters

@@ -1,0 +1,98 @@
+"""FLOPs, hours, cost and disk of a run: arithmetic on the model's shape and the tokens it sees."""
+
+from dataclasses import dataclass
+
+from zephyr.plan.devices import Device
+from zephyr.plan.job import Job
+from zephyr.plan.shape import adapter_parameters
+from zephyr.plan.states import moments
+from zephyr.recipe.schema import DpoRecipe, TrainRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens of one epoch."""
+
+    count: int
+    """Tokens that go through the model; for dDPO prompt and answer of both sides."""
+    sequences: int
+    """Sequences they are in; for dDPO two per pair."""
+    basis: str
+    """Where the number is from: `counted`, `expected`, or `at most` where every row is taken as full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a run computes."""
+
+    tokens: Tokens
+    """Tokens of one epoch."""
+    model_flops: float
+    """Floating-point operations that the method needs, over all epochs."""
+    hardware_flops: float
+    """The same with what is computed twice because activations are not kept."""
+
+    def hours(self, device: Device, processes: int, mfu: float) -> float:
+        """Hours at a share of the devices' peak; as in every MFU, operations done twice count once."""
+        return self.model_flops / (processes * device.tflops * 1e12 * mfu) / 3600
+
+
+def tokens_of(recipe: TrainRecipe, counted: dict | None) -> Tokens | None:
+    """Tokens of one epoch: counted, else what the recipe expects, else full rows; None where nothing is known."""
+    sides = 2 if isinstance(recipe, DpoRecipe) else 1
+    if counted:
+        return Tokens(count=counted["tokens"], sequences=counted["sequences"] * sides, basis="counted")
+    expected, rows = recipe.expect, recipe.expect.sequences
+    if rows is None:
+        return None
+    if expected.tokens is not None:
+        return Tokens(count=expected.tokens, sequences=rows * sides, basis="expected")
+    packed = getattr(recipe.data, "packing", "none") == "wrapped"
+    full = rows * sides * recipe.data.max_length
+    return Tokens(count=full, sequences=rows * sides, basis="expected" if packed else "at most")
+
+
+def work_of(recipe: TrainRecipe, job: Job, tokens: Tokens) -> Work:
+    """What a run computes.
+
+    A forward pass takes 2 operations per token and weight in a product, and 4 x layers x width x context in attention,
+    a causal model's mean context being half the sequence (Kaplan et al., arXiv 2001.08361, section 2.1). A backward
+    pass takes twice that: once for the gradient of the inputs, once for that of the weights, which frozen weights do
+    not have. dDPO's reference is one more forward pass, and so is recomputation.
+    """
+    forward = forward_flops(job, tokens.count / tokens.sequences)
+    adapter = 0 if recipe.adapter is None else 6 * adapter_parameters(job.shape, recipe.adapter)
+    trained = 3 * forward if recipe.adapter is None else 2 * forward + adapter
+    epochs = recipe.train.num_train_epochs
+    reference = forward if isinstance(recipe, DpoRecipe) else 0.0
+    seen = epochs * tokens.count
+    model = seen * (trained + reference)
+    return Work(tokens=tokens, model_flops=model, hardware_flops=model + seen * forward * job.checkpointing)
+
+
+def forward_flops(job: Job, length: float) -> float:
+    """Operations of a forward pass per token, in sequences of that length."""
+    shape = job.shape
+    return 2 * shape.in_products + 4 * shape.layers * shape.heads * shape.head_dim * length / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """Bytes that a run writes."""
+
+    checkpoint: float
+    """One checkpoint: weights, optimizer and its float32 weights; 0: none is kept."""
+    model: float
+    """The final model or adapter."""
+    peak: float
+    """At most at one time: a new checkpoint is whole before the oldest goes."""
+
+
+def disk_of(recipe: TrainRecipe, job: Job) -> Disk:
+    """Bytes that a run writes."""
+    saved = job.trained_bytes * job.trained
+    state = (moments(job) * (4 if job.deepspeed else job.trained_bytes) + (4 if job.deepspeed else 0)) * job.trained
+    whole = 2 * job.trained if job.strategy == "zero3" else 0  # transformers adds the gathered 16-bit weights
+    checkpoint = saved + state + whole if recipe.train.save_steps else 0.0
+    kept = (recipe.train.save_total_limit + 1) * checkpoint
+    return Disk(checkpoint=checkpoint, model=saved, peak=kept + saved)
