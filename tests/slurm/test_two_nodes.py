@@ -1,4 +1,4 @@
-"""Training on a real Slurm of two nodes on this machine, stopped in every way a cluster stops jobs: `make test-slurm`."""
+"""Training on a real Slurm, two nodes on this machine, stopped in every way a cluster stops jobs: `make test-slurm`."""
 
 import json
 import os
@@ -14,9 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tests.conftest import write_tiny
 
-pytestmark = pytest.mark.skipif(
-    "ZEPHYR_SLURM" not in os.environ, reason="needs the Slurm that `make test-slurm` starts"
-)
+pytestmark = pytest.mark.skipif("ZEPHYR_SLURM" not in os.environ, reason="needs the Slurm of `make test-slurm`")
 ZEPHYR = str(Path(sys.executable).with_name("zephyr"))
 WAIT_S = 180
 STEPS = 30

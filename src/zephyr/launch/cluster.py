@@ -152,10 +152,8 @@ def _cross_checks(data: dict[str, Any]) -> list[tuple[Parts, str]]:
         )
     warning = data.get("warning_s", Cluster.warning_s)
     if isinstance(limit, str) and isinstance(warning, int) and 2 * warning > (seconds(limit) or 2 * warning):
-        text = (
-            f"found `{limit}`, and {warning} s before that the run is told to stop (`warning_s`); at least twice that"
-        )
-        found.append((("time_limit",), f"{text} is expected"))
+        text = f"found `{limit}`; at least twice `warning_s` ({warning} s) is expected, or training gets no time"
+        found.append((("time_limit",), text))
     for key in ("partition", "account", "qos", "constraint", "gpu_type", "memory"):
         value = data.get(key)
         if isinstance(value, str) and (not value or NEITHER_SHELL_NOR_SLURM.search(value)):
