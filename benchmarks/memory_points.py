@@ -86,7 +86,7 @@ def _qwen_row(name: str, job: Job, figures: tuple[float, ...], processes: int = 
     ]  # fmt: skip
 
 
-# the QLoRA script runs DeepSpeed ZeRO-2 in float16; of the full runs the stage is not said, and only ZeRO-3 fits two cards;
+# the QLoRA script runs DeepSpeed ZeRO-2 in float16; of the full runs the stage is not said, only ZeRO-3 fits two cards;
 # under DeepSpeed there is no autocast, so Qwen's modelling code takes the loss of 16-bit logits; GPTQ's 4 bits weigh as
 # nf4's
 _QLORA = replace(_QWEN, nf4=True, strategy="zero2", head="half")

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from zephyr.run import execute
 from zephyr.train import dpo, sft
 from zephyr.train.adapters import build
 
+ROOT = Path(__file__).parents[2]
 LORA = ["adapter.r=4", "adapter.lora_alpha=8"]
 DORA = [*LORA, "adapter.method=dora"]
 NF4 = ["model.quantization=nf4"]
@@ -25,7 +29,7 @@ DROPOUT = ["adapter.lora_dropout=0.3"]
 
 
 def run(folder: Path, stage: str, name: str, *overrides: str) -> tuple[dict, Path]:
-    loaded = load(folder / f"{stage}.yaml", [*overrides, f"output_dir={folder}/{name}"], outputs=folder / "outputs")
+    loaded = load(folder / f"{stage}.yaml", [*overrides, f"output_dir={folder / name}"], outputs=folder / "outputs")
     return execute(loaded), loaded.run_dir
 
 
@@ -53,7 +57,9 @@ def test_an_adapter_run_leaves_the_adapter_and_what_loads_it(starts: Path):
     assert config["base_model_name_or_path"] == str(starts / "base" / "model")
     assert (config["r"], config["lora_alpha"], config["lora_dropout"], config["use_dora"]) == (4, 8, 0.3, False)
     assert json.loads((starts / "dora" / "model" / "adapter_config.json").read_text())["use_dora"] is True
-    assert "library_name: peft" in (model / "README.md").read_text()
+    card = (starts / "qlora" / "model" / "README.md").read_text()
+    assert "library_name: peft" in card and "a LoRA adapter of rank 4, alpha 8, on all linear layers, over" in card
+    assert f'tokenizer="{starts / "qlora" / "model"}"' in card  # transformers would take the base's
     for name in ("lora", "dora", "qlora"):
         numbers = json.loads((starts / name / "result.json").read_text())["numbers"]
         assert numbers["eval_loss"] < numbers["eval_loss_before"] - 0.1
@@ -183,6 +189,27 @@ def test_adapters_train_the_same_with_recomputed_activations(starts: Path, tmp_p
         losses.append(result["numbers"]["eval_loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert losses[0] < result["numbers"]["eval_loss_before"] - 0.1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed on a CPU needs Linux")
+def test_zero3_on_two_processes_continues_an_adapter_like_one(starts: Path, tmp_path: Path):
+    pytest.importorskip("deepspeed")
+    overrides = [*LORA, f"model_name_or_path={starts}/lora/model", "num_train_epochs=0.5"]
+    run(starts, "dpo", str(tmp_path / "one"), *overrides)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "accelerate"), "launch", "--main_process_port", "0", "--config_file",
+         str(ROOT / "recipes" / "accelerate_configs" / "zero3.yaml"), str(ROOT / "scripts" / "run_dpo.py"),
+         str(starts / "dpo.yaml"), *overrides, f"output_dir={tmp_path}/two"],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=600, cwd=starts,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    result = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert result["batch"]["processes"] == 2
+    assert result["numbers"]["first_loss"] == pytest.approx(math.log(2), abs=1e-6)
+    one, two = (load_file(tmp_path / each / "model" / "adapter_model.safetensors") for each in ("one", "two"))
+    assert set(one) == set(two)
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6  # float32 sums in another order
+    assert not (tmp_path / "two" / "model" / "ref").exists()
 
 
 def refused(starts: Path, *overrides: str) -> str:

@@ -1,6 +1,6 @@
 """Hardware changes the speed, never the result: one process, accumulation, DDP, ZeRO-2, ZeRO-3 and FSDP2 agree.
 
-Real processes on a CPU, started by `zephyr run` and by `accelerate launch` with the scripts. Both data sets end an epoch
+Real processes on a CPU, started by `zephyr run` and by `accelerate launch`. Both data sets end an epoch
 in a smaller step that two processes can't share evenly.
 """
 
@@ -59,9 +59,7 @@ def compare(alone: Path, other: Path) -> dict[str, float]:
     """Largest differences of losses, held-out numbers and weights; both made the same steps."""
     results = [json.loads((each / "result.json").read_text()) for each in (alone, other)]
     assert results[0]["batch"]["steps"] == results[1]["batch"]["steps"]
-    rows = [
-        [json.loads(line) for line in (each / "metrics.jsonl").read_text().splitlines()] for each in (alone, other)
-    ]
+    rows = [[json.loads(line) for line in (each / "metrics.jsonl").read_text().splitlines()] for each in (alone, other)]
     losses = [[row["loss"] for row in each if "loss" in row] for each in rows]
     weights = [AutoModelForCausalLM.from_pretrained(each / "model", dtype=torch.float32).state_dict()
                for each in (alone, other)]  # fmt: skip

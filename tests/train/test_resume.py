@@ -40,7 +40,7 @@ sys.exit(main(["run", *recipe]))
 
 @pytest.fixture
 def recipe(tiny: Path) -> Path:
-    """Two and a half epochs with dropout, so that data position and random states matter, and epochs that end in a smaller step."""
+    """Two and a half epochs with dropout, so that data position and random states matter; the last step is smaller."""
     text = (tiny / "cpt.yaml").read_text()
     text = text.replace("max_position_embeddings: 128", "max_position_embeddings: 128, attention_dropout: 0.2")
     text = text.replace("num_train_epochs: 6", "num_train_epochs: 2.5, save_steps: 4, save_total_limit: 2")

@@ -17,6 +17,7 @@ def what_ran(run: Run, others: Sequence[Run] = ()) -> Table:
     train, data, model = (recipe.get(section) or {} for section in ("train", "data", "model"))
     pairs: list[tuple[str, Cell | str | None]] = [
         ("model", _start(model, others)),
+        ("trained part", _adapter(recipe.get("adapter"), model)),
         ("data", _sources(data.get("train"), others)),
         ("held-out data", _sources(data.get("eval"), others)),
         ("format", _format(data)),
@@ -54,6 +55,17 @@ def _start(model: dict[str, Any], others: Sequence[Run]) -> str | None:
         return f"{in_words(model['model_name_or_path'], others)}{revision}"
     config = model.get("config")
     return f"a randomly initialised {config.get('model_type', 'model')}" if config else None
+
+
+def _adapter(adapter: dict[str, Any] | None, model: dict[str, Any]) -> str | None:
+    """None where all weights trained, which needs no line."""
+    if not adapter:
+        return None
+    method = "a DoRA" if adapter.get("method") == "dora" else "a LoRA"
+    layers = adapter.get("target_modules") or "all-linear"
+    where = "all linear layers" if layers == "all-linear" else ", ".join(layers)
+    bits = ", over weights in 4 bits (nf4)" if model.get("quantization") else ""
+    return f"{method} adapter of rank {adapter['r']}, alpha {short(adapter['lora_alpha'])}, on {where}{bits}"
 
 
 def _sources(sources: list[dict[str, Any]] | None, others: Sequence[Run]) -> str | None:

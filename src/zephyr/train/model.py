@@ -1,6 +1,8 @@
 """The model and tokenizer that a training stage starts from, and how they are left for others to load."""
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.integrations import deepspeed as deepspeed_integration
 
 from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
 from zephyr.data.tokenize import require_same_ids
@@ -45,13 +48,25 @@ def policy(model: Model, tokenizer: PreTrainedTokenizerBase, seed: int) -> str |
     """What TRL's trainer gets: a name that it loads itself (dDPO's reference alike), or a new random model."""
     if model.model_name_or_path is not None:
         return model.model_name_or_path
-    set_seed(seed)
     dtype = "float32" if model.dtype == "auto" else model.dtype
     try:
         config = AutoConfig.for_model(**_completed(model.config or {}, tokenizer))
-        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention(model))
+        with _whole_at_birth():
+            set_seed(seed)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention(model))
     except (ValueError, TypeError) as error:
         raise UserError(f"model.config: transformers can't build this model.\n  {error}") from error
+
+
+@contextlib.contextmanager
+def _whole_at_birth() -> Iterator[None]:
+    """Draws random weights whole under ZeRO-3 too, which would draw other ones; DeepSpeed shards them afterwards."""
+    sharding = deepspeed_integration._hf_deepspeed_config_weak_ref
+    deepspeed_integration._hf_deepspeed_config_weak_ref = None
+    try:
+        yield
+    finally:
+        deepspeed_integration._hf_deepspeed_config_weak_ref = sharding
 
 
 def _completed(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
