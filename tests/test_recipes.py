@@ -98,6 +98,11 @@ def test_every_recipe_is_planned_from_published_counts(name: str, monkeypatch: p
     assert cut == plan["global_batch_size"] == recipe.train.global_batch_size
 
 
+@pytest.mark.parametrize("name", ON_GPUS)
+def test_a_recipe_fits_on_the_hardware_that_it_names(name: str):
+    assert as_json(make_plan(loaded(name)))["fits"] is not False
+
+
 VARIANTS = [name for name in NAMES if "extends" in read(RECIPES[name]).data]
 
 

@@ -80,7 +80,7 @@ def _row(file: Path, name: str, outputs: Path) -> tuple[str, ...]:
         _hardware(loaded),
         _batch(plan),
         _number(plan.get("steps")),
-        _number(plan.get("memory_gib_per_gpu")),
+        _number(plan.get("memory_gib_per_gpu") if plan.get("device_memory_gib") else None),
         _number(plan.get("hours")),
         says.get("Expect", [""])[0],
     )
