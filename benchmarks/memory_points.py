@@ -86,9 +86,9 @@ def _qwen_row(name: str, job: Job, figures: tuple[float, ...], processes: int = 
     ]  # fmt: skip
 
 
-# the QLoRA script runs DeepSpeed ZeRO-2 in float16; of the full runs the stage is not said, only ZeRO-3 fits two cards;
-# under DeepSpeed there is no autocast, so Qwen's modelling code takes the loss of 16-bit logits; GPTQ's 4 bits weigh as
-# nf4's
+# The QLoRA script runs DeepSpeed ZeRO-2 in float16; of the full runs no stage is said; only ZeRO-3 fits 2 cards.
+# Under DeepSpeed there is no autocast, so Qwen's modelling code takes the loss of 16-bit logits. GPTQ's 4 bits weigh as
+# much as nf4's.
 _QLORA = replace(_QWEN, nf4=True, strategy="zero2", head="half")
 _full = replace(_QWEN, adapter=None, strategy="zero3", head="half")
 _swift = Job(shape=QWEN2_5_7B, rows=1, length=8192, loaded=2, strategy="zero3", processes=4, accumulation=2,
