@@ -126,8 +126,10 @@ SHIPPED: dict[str, Shape] = {
                                         kv_heads=5, head_dim=64, vocabulary=49152, tied=True, dtype="bfloat16"),
     "HuggingFaceTB/SmolLM2-135M": Shape(model_type="llama", layers=30, hidden=576, intermediate=1536, heads=9,
                                         kv_heads=3, head_dim=64, vocabulary=49152, tied=True, dtype="bfloat16"),
-    "TinyLlama/TinyLlama_v1.1": Shape(model_type="llama", layers=22, hidden=2048, intermediate=5632, heads=32,
-                                      kv_heads=4, head_dim=64, vocabulary=32000, dtype="float32"),
+    **dict.fromkeys(
+        ("TinyLlama/TinyLlama_v1.1", "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T"),
+        Shape(model_type="llama", layers=22, hidden=2048, intermediate=5632, heads=32,
+              kv_heads=4, head_dim=64, vocabulary=32000, dtype="float32")),
 }  # fmt: skip
 """Models that shipped recipes name, by their published `config.json`: planned before anything is downloaded."""
 

@@ -72,7 +72,8 @@ def _show_memory(recipe: TrainRecipe, reckoning: Reckoning, console: Console) ->
     assert device is not None
     moment = {"backward": "in the backward pass", "step": "in the optimizer step"}[memory.moment]
     title = f"Memory of one {recipe.launch.device}, GiB, at its peak {moment}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    console.print(title, style="italic", highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
