@@ -67,7 +67,7 @@ launch: {processes: 8, micro_batch_size: 3}
 
 
 def test_there_are_commands_to_check():
-    assert len(commands("zephyr")) >= 4 and len(commands("make")) == 2 and len(commands("accelerate")) == 2
+    assert len(commands("zephyr")) >= 4 and len(commands("make")) == 2 and commands("accelerate")
 
 
 @pytest.mark.parametrize("command", commands("zephyr"))

@@ -13,7 +13,7 @@ from zephyr.plan.show import show
 from zephyr.recipe import load
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "recipes").glob("*/*.yaml"))
+RECIPES = sorted((ROOT / "recipes").glob("*/**/*.yaml"))
 RECIPES = [each for each in RECIPES if each.parent.name not in ("accelerate_configs", "clusters")]
 
 
@@ -121,6 +121,14 @@ def test_ways_out_of_one_small_card_fit(device: str):
     assert any(each.startswith("adapter.r=") for way in ways for each in way)
     for way in ways:
         assert as_json(make_plan(load(ZEPHYR / "dpo.yaml", [*small, *way])))["fits"] is True, way
+
+
+@pytest.mark.parametrize("recipe", [each for each in RECIPES if each.stem in ("sft", "dpo")], ids=str)
+def test_memory_of_every_shipped_training_recipe_is_known_and_fits(recipe: Path, tmp_path: Path):
+    data = as_json(make_plan(load(recipe, outputs=tmp_path)))
+    assert data["memory_gib_per_gpu"] is not None and data["fits"] is not False
+    if recipe.parent.name != "mini":
+        assert data["hours"] is not None and data["hours"] > 0
 
 
 def test_figures_for_programs_and_none_invented():

@@ -175,6 +175,8 @@ def _unknown(recipe: TrainRecipe) -> str:
     name = recipe.model.model_name_or_path
     if name is None:
         return "not known: `model.config` is not of an architecture that the plan can count (or lacks its sizes)"
+    if name.startswith("/"):
+        return "known once the model that the recipe starts from is there, or its start's config.json is"
     return f"not known: no config.json of {name} here, or not one of the Llama family; `hf download {name} config.json`"
 
 
