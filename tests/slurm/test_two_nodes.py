@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,7 @@ ZEPHYR = str(Path(sys.executable).with_name("zephyr"))
 WAIT_S = 180
 STEPS = 30
 """Optimizer steps between two stops."""
-TRAINING = ["num_train_epochs=150", "launch.processes=2", "launch.strategy=zero3", "launch.device=cpu"]
+TRAINING = ["num_train_epochs=300", "launch.processes=2", "launch.strategy=zero3", "launch.device=cpu"]
 CLUSTER = "partition: debug\ngpus: none\nenvironment: {OMP_NUM_THREADS: '1'}\n"
 
 
@@ -94,6 +95,13 @@ def require_equal(run: Path, alone: Path) -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 
 
+def kill_a_rank(job: str) -> None:
+    for process in psutil.process_iter():
+        environment = process.environ()
+        if environment.get("SLURM_JOB_ID") == job and environment.get("RANK") == "1":
+            process.kill()
+
+
 def run_of(lab: Path, outputs: str) -> Path:
     return lab / outputs / lab.name / "cpt"
 
@@ -129,9 +137,19 @@ def test_however_it_is_stopped_it_ends_the_same(lab: Path):
     assert log.count("stopped, and queued again") == 2  # Slurm itself did so once, and a cancelled job stays cancelled
     second = submitted(lab, "stopped")
     further(run)
-    slurm("scancel", "--signal=KILL", second)  # as a node that fails: no time for a checkpoint
+    kill_a_rank(second)  # no time for a checkpoint
     wait(lambda: state(second) == "FAILED", run)
     submitted(lab, "stopped")
+    require_equal(run, run_of(lab, "alone"))
+
+
+def test_the_time_limit_ends_in_a_checkpoint_and_a_requeue(lab: Path):
+    run = run_of(lab, "limit")
+    job = submitted(lab, "limit", "short.yaml")
+    wait(lambda: restarts(job) == 1, run)
+    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=20")  # else it goes on like this, which takes a while
+    log = (run / f"slurm-{job}.out").read_text()
+    assert log.count("with a checkpoint; the same command continues") == log.count("stopped, and queued again") == 1
     require_equal(run, run_of(lab, "alone"))
 
 
