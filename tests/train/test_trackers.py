@@ -105,7 +105,6 @@ def test_a_run_tells_tensorboard_what_it_writes_into_metrics(tiny: Path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     loaded = load(tiny / "cpt.yaml", ["num_train_epochs=1", "report_to=[tensorboard]"], outputs=tiny / "outputs")
-    point_trackers(loaded.recipe.train.report_to, loaded.run_dir)
     execute(loaded)
     rows = [json.loads(line) for line in (loaded.run_dir / "metrics.jsonl").read_text().splitlines()]
     losses = {row["step"]: row["loss"] for row in rows if "loss" in row}

@@ -92,10 +92,10 @@ def resolved_yaml(loaded: Loaded) -> str:
         f"# The recipe of this run, resolved by zephyr {zephyr.__version__} from {loaded.file}",
         f"# with {' '.join(loaded.overrides) if loaded.overrides else 'no overrides'}.",
         "# Behind each value: the file and line, or the override, that said it; or the schema's default.",
-        *_lines(data, (), loaded.origins),
+        *yaml_lines(data, (), loaded.origins),
         "",
         "# Written and read by zephyr alone: the identity of this run, and the recipes that it named.",
-        *_lines({"resolved": _block(loaded, data)}, (), {}),
+        *yaml_lines({"resolved": _block(loaded, data)}, (), {}),
     ]
     return "\n".join(lines) + "\n"
 
@@ -133,14 +133,14 @@ def _entries(loaded: Loaded) -> list[dict[str, str]]:
     ]
 
 
-def _lines(value: Any, parts: Parts, origins: dict[str, Origin]) -> list[str]:
+def yaml_lines(value: Any, parts: Parts, origins: dict[str, Origin]) -> list[str]:
     """A mapping or a list as YAML lines, two spaces a level."""
     lines = []
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
         here = (*parts, key)
         start = "- " if isinstance(key, int) else f"{_key(key)}: "
         if isinstance(inner, dict | list) and inner:
-            deeper = ["  " + line for line in _lines(inner, here, origins)]
+            deeper = ["  " + line for line in yaml_lines(inner, here, origins)]
             if isinstance(key, int):
                 deeper[0] = "- " + deeper[0][2:]
                 lines += deeper

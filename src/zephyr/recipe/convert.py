@@ -11,7 +11,7 @@ from typing import Any
 import zephyr
 from zephyr.errors import UserError
 from zephyr.recipe import renamed
-from zephyr.recipe.carried import _lines as yaml_lines
+from zephyr.recipe.carried import yaml_lines
 from zephyr.recipe.convert_data import data
 from zephyr.recipe.convert_from import dialect_of, stage_of
 from zephyr.recipe.convert_keys import Foreign, Note, model

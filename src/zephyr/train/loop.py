@@ -23,6 +23,7 @@ from zephyr.train.checkpoints import About, newest, read_about, require_same_mat
 from zephyr.train.model import save
 from zephyr.train.progress import Progress, forget_after
 from zephyr.train.stopping import StopWhenAsked
+from zephyr.train.trackers import missing_trackers
 
 log = logging.getLogger("zephyr")
 REPORTED = (
@@ -51,7 +52,7 @@ def start(recipe: TrainRecipe) -> Batch:
 
 def _check_hardware(recipe: TrainRecipe) -> None:
     """Refuses what this machine can't do before anything loads."""
-    wanted = []
+    wanted = missing_trackers(list(recipe.train.report_to))
     if recipe.train.bf16 and not torch.accelerator.is_available():
         wanted.append("`train.bf16: true` needs a GPU, and torch finds none here; on a CPU: train.bf16=false")
     if recipe.model.attn_implementation == "flash_attention_2" and find_spec("flash_attn") is None:

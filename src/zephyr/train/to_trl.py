@@ -13,6 +13,7 @@ from trl import DPOConfig, SFTConfig
 from zephyr.plan.batch import Batch
 from zephyr.plan.choose import choose
 from zephyr.recipe import CptRecipe, DpoRecipe, Model, SftRecipe
+from zephyr.train.trackers import point_trackers, tracker_arguments
 
 Config = TypeVar("Config", SFTConfig, DPOConfig)
 
@@ -43,6 +44,8 @@ def dpo_arguments(recipe: DpoRecipe, run_dir: Path, batch: Batch) -> DPOConfig:
 def shared_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe, run_dir: Path, batch: Batch) -> dict[str, Any]:
     """Arguments that every trainer takes: transformers' TrainingArguments by name."""
     train, launch = recipe.train, recipe.launch
+    trackers: list[str] = list(train.report_to)
+    point_trackers(trackers, run_dir)
     return {
         "output_dir": str(run_dir / "checkpoints"),
         "seed": recipe.seed,
@@ -65,7 +68,8 @@ def shared_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe, run_dir: Path, b
         "logging_steps": train.logging_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # a NaN must be seen, not replaced by the last finite loss
-        "report_to": train.report_to or "none",
+        "report_to": trackers or "none",
+        **tracker_arguments(trackers, run_dir, recipe.name, recipe.trl),
         "disable_tqdm": True,
         "model_init_kwargs": model_arguments(recipe),
         **_evaluation(train.eval_steps, has_eval=bool(recipe.data.eval)),
