@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/kills.py [KILLS] [--recipe RECIPE] [--folder DIR] [key=value ...]
 
-Each trial is a fresh run directory: start, kill the whole process group at a random moment of an uninterrupted run's
-length, start again to the end. Counted: equal `model.safetensors`, and from which step the second start went on.
+Each trial is a fresh run directory: start, kill the whole process group at a random moment between the first line of
+metrics and the end, start again to the end. Counted: equal `model.safetensors`, and from which step the second start went on.
 """
 
 import argparse
@@ -29,9 +29,18 @@ def ending(out: Path) -> str:
     return hashlib.sha256((out / "model/model.safetensors").read_bytes()).hexdigest()[:16]
 
 
-def killed_after(seconds: float, words: list[str]) -> bool:
-    """Whether the kill came before the run's own end."""
+def started(words: list[str], out: Path) -> subprocess.Popen:
+    """Starts a run and waits until it has logged something: by then it trains."""
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    metrics = out / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and metrics.stat().st_size):
+        time.sleep(0.02)
+    return process
+
+
+def killed(seconds: float, words: list[str], out: Path) -> bool:
+    """Whether the kill, so long after the first line of metrics, came before the run's own end."""
+    process = started(words, out)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -49,16 +58,17 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_intermixed_args()
     chance, endings, continued, places = random.Random(given.seed), Counter(), 0, []
+    whole = started(command(given.recipe, given.folder / "whole", given.overrides), given.folder / "whole")
     start = time.monotonic()
-    subprocess.run(command(given.recipe, given.folder / "whole", given.overrides), check=True, capture_output=True)
+    whole.wait()
     whole_s = time.monotonic() - start
     wanted = ending(given.folder / "whole")
-    print(f"uninterrupted: {whole_s:.1f} s, {wanted}", flush=True)
+    print(f"uninterrupted: {whole_s:.1f} s from the first line of metrics, {wanted}", flush=True)
     for trial in range(given.kills):
         out = given.folder / f"{given.seed}-{trial}"
         words = command(given.recipe, out, given.overrides)
-        moment = chance.uniform(0.3 * whole_s, whole_s)  # before that, Python is still importing
-        hit = killed_after(moment, words)
+        moment = chance.uniform(0, whole_s)
+        hit = killed(moment, words, out)
         again = subprocess.run(words, capture_output=True, text=True)
         found = re.search(r"continues from step (\d+)", again.stderr)
         continued += found is not None
