@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/kills.py [KILLS] [--recipe RECIPE] [--folder DIR] [key=value ...]
 
 Each trial is a fresh run directory: start, kill the whole process group at a random moment between the first line of
-metrics and the end, start again to the end. Counted: equal `model.safetensors`, and from which step the second start went on.
+metrics and the end, start again to the end. Counted: equal `model.safetensors`; noted: the step it went on from.
 """
 
 import argparse

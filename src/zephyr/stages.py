@@ -1,6 +1,7 @@
 """Which module runs a stage: `stage: dpo` in a recipe is `run` in src/zephyr/train/dpo.py."""
 
 import ctypes
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -49,6 +50,8 @@ def prepare_environment() -> None:
     """
     import torch
 
+    # bitsandbytes, where it is installed, asks for kernels of the Hub; without them it computes the same
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # ranks fork data workers; the store is already tokenised
     if torch.accelerator.is_available():
         return
