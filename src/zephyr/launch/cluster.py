@@ -101,7 +101,7 @@ def read_cluster(file: Path) -> Cluster:
 
 
 def _missing(file: Path) -> Problem:
-    clusters = sorted({*file.parent.glob("*.yaml"), *(shipped_recipes() / "clusters").glob("*.yaml")})
+    clusters = sorted({*file.resolve().parent.glob("*.yaml"), *(shipped_recipes() / "clusters").glob("*.yaml")})
     there = f"; there are {listed(map(shown, clusters), 'and')}" if clusters else ""
     return Problem(origin=Origin(file=file), key="", text=f"there is no such file{there}")
 
