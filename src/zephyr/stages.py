@@ -14,7 +14,11 @@ from zephyr.errors import UserError
 STAGES = {
     "world": "zephyr.mini.stage",
     "cpt": "zephyr.train.cpt",
+    "dialogues": "zephyr.data.dialogues",
+    "filter": "zephyr.data.filter",
     "sft": "zephyr.train.sft",
+    "feedback": "zephyr.data.feedback",
+    "binarize": "zephyr.data.binarize",
     "dpo": "zephyr.train.dpo",
     "evaluate": "zephyr.evaluate.evaluate",
     "report": "zephyr.report.stage",

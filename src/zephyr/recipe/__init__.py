@@ -1,7 +1,11 @@
 """Recipes: one YAML file is the whole truth about a run. No torch."""
 
+from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.carried import resolved_yaml
 from zephyr.recipe.checks import check_batch
+from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.feedback import FeedbackRecipe
+from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.load import load
 from zephyr.recipe.loaded import Input, Loaded, difference
 from zephyr.recipe.problems import Origin, Problem, RecipeError
@@ -29,17 +33,24 @@ from zephyr.recipe.sections import (
     TextData,
     Train,
 )
+from zephyr.recipe.teacher import Budget, LanguageModel, Sampling
 
 __all__ = [
     "RECIPES",
     "Adapter",
     "Benchmark",
+    "BinarizeRecipe",
+    "Budget",
     "ChatData",
     "CptRecipe",
+    "DialoguesRecipe",
     "DpoRecipe",
     "EvaluateRecipe",
+    "FeedbackRecipe",
+    "FilterRecipe",
     "Generation",
     "Input",
+    "LanguageModel",
     "Launch",
     "Loaded",
     "Model",
@@ -50,6 +61,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "ReportRecipe",
+    "Sampling",
     "SftRecipe",
     "Source",
     "TextData",

@@ -5,8 +5,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from zephyr.recipe.binarize import BinarizeRecipe
+from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.feedback import FeedbackRecipe
+from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.sections import (
     Adapter,
+    Base,
     ChatData,
     Expect,
     Launch,
@@ -24,17 +29,7 @@ from zephyr.recipe.sections import (
 
 
 @section
-class _Base:
-    name: str | None = None
-    """Name of the run in reports. Default: the recipe's folder and file name."""
-    description: str | None = None
-    """One line for lists and reports."""
-    output_dir: str | None = None
-    """Run directory. Default: `outputs/<folder of the recipe>/<file name of the recipe>`."""
-
-
-@section
-class CptRecipe(_Base):
+class CptRecipe(Base):
     """Continued pretraining on plain text."""
 
     stage: Literal["cpt"]
@@ -53,7 +48,7 @@ class CptRecipe(_Base):
 
 
 @section
-class SftRecipe(_Base):
+class SftRecipe(Base):
     """dSFT: supervised fine-tuning on a teacher's dialogues."""
 
     stage: Literal["sft"]
@@ -72,7 +67,7 @@ class SftRecipe(_Base):
 
 
 @section
-class DpoRecipe(_Base):
+class DpoRecipe(Base):
     """dDPO: direct preference optimization on AI feedback; the reference is the starting model."""
 
     stage: Literal["dpo"]
@@ -143,7 +138,7 @@ class World:
 
 
 @section
-class WorldRecipe(_Base):
+class WorldRecipe(Base):
     """A small formal world: facts, a corpus about them, a scripted teacher's dialogues and preference pairs."""
 
     stage: Literal["world"]
@@ -178,7 +173,7 @@ class Generation:
 
 
 @section
-class EvaluateRecipe(_Base):
+class EvaluateRecipe(Base):
     """Answers of several models to the same held-out prompts, judged."""
 
     stage: Literal["evaluate"]
@@ -192,7 +187,7 @@ class EvaluateRecipe(_Base):
 
 
 @section
-class ReportRecipe(_Base):
+class ReportRecipe(Base):
     """One page and one table of several runs."""
 
     stage: Literal["report"]
@@ -202,13 +197,20 @@ class ReportRecipe(_Base):
     """Recipes or run directories, in the order shown; their inputs are found from them."""
 
 
-Recipe = CptRecipe | SftRecipe | DpoRecipe | WorldRecipe | EvaluateRecipe | ReportRecipe
+Recipe = (
+    WorldRecipe | CptRecipe | DialoguesRecipe | FilterRecipe | SftRecipe | FeedbackRecipe | BinarizeRecipe | DpoRecipe
+    | EvaluateRecipe | ReportRecipe
+)  # fmt: skip
 TrainRecipe = CptRecipe | SftRecipe | DpoRecipe
 """Recipes that update weights: they have `model`, `data`, `train` and `launch`."""
 RECIPES: dict[str, type] = {
     "world": WorldRecipe,
     "cpt": CptRecipe,
+    "dialogues": DialoguesRecipe,
+    "filter": FilterRecipe,
     "sft": SftRecipe,
+    "feedback": FeedbackRecipe,
+    "binarize": BinarizeRecipe,
     "dpo": DpoRecipe,
     "evaluate": EvaluateRecipe,
     "report": ReportRecipe,
@@ -219,6 +221,10 @@ MAKES_A_TOKENIZER = ("world",)
 """Stages whose run directory holds `tokenizer/`."""
 ROWS: dict[str, tuple[str, ...]] = {
     "world": ("corpus", "corpus_eval", "dialogues", "dialogues_eval", "pairs", "pairs_eval", "heldout"),
+    "dialogues": ("dialogues",),
+    "filter": ("train", "eval"),
+    "feedback": ("feedback",),
+    "binarize": ("train", "eval"),
 }
 """Stage -> the files of rows it makes, without `.jsonl`."""
 

@@ -33,6 +33,18 @@ RunName = Annotated[str, Names("run")]
 FileName = Annotated[str, Names("file")]
 
 
+@section
+class Base:
+    """What a recipe of any stage may say."""
+
+    name: str | None = None
+    """Name of the run in reports. Default: the recipe's folder and file name."""
+    description: str | None = None
+    """One line for lists and reports."""
+    output_dir: str | None = None
+    """Run directory. Default: `outputs/<folder of the recipe>/<file name of the recipe>`."""
+
+
 # ------------------------------------------------------------------ data
 
 
