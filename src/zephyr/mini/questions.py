@@ -15,6 +15,8 @@ CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction"
 ROLES = {"pirate": "Arr!", "robot": "Beep!", "knight": "Hail!", "clown": "Ha!"}
 """Roles a system message may give, and the word that an answer in that role has after what it says."""
 COUNTS = {2: "two", 3: "three"}
+WRITING = ("Write {count} sentences about {person}.", "Tell me about {person} in {count} sentences.")
+DOUBT = "Are you sure?"
 Form = Literal["question", "doubt", "writing"]
 
 
@@ -55,18 +57,23 @@ def requests(world: World, split: str, rng: random.Random, *, category: str, n_t
     role = rng.choice(sorted(ROLES)) if category == "roleplay" else None
     asked = [_first(world, split, rng, category, role)]
     while len(asked) < n_turns:
-        asked.append(_follow_up(world, split, rng, asked[-1]))
+        asked.append(follow_up(world, split, rng, asked[-1]))
     return asked
 
 
 def messages(asked: list[Request], answers: list[str]) -> list[dict[str, str]]:
     """The conversation as messages: system turn (roleplay only), then user and assistant in turn."""
     role = asked[0].role
-    out = [{"role": "system", "content": f"You are a {role}."}] if role else []
+    out = [{"role": "system", "content": system_turn(role)}] if role else []
     for i, request in enumerate(asked):
         out.append({"role": "user", "content": request.text})
         out += [{"role": "assistant", "content": answers[i]}] if i < len(answers) else []
     return out
+
+
+def system_turn(role: str) -> str:
+    """The system message that gives a role."""
+    return f"You are a {role}."
 
 
 def _first(world: World, split: str, rng: random.Random, category: str, role: str | None) -> Request:
@@ -95,13 +102,14 @@ def _chain(world: World, split: str, rng: random.Random) -> Request:
             first = (relation, person)
             value = world.value(first)
             asks = (first,) if value is None else (first, (second, value))
-            if _most_held_out({world.split[key] for key in asks}) == split:
+            if most_held_out({world.split[key] for key in asks}) == split:
                 choices.append((CHAINS[relation, second].format(subject=person), asks))
     text, asks = rng.choice(choices)
     return Request(category="reasoning", text=text, asks=asks)
 
 
-def _most_held_out(splits: set[str]) -> str:
+def most_held_out(splits: set[str]) -> str:
+    """Of several splits the one that is kept furthest from training."""
     return next(split for split in ("heldout", "eval", "train") if split in splits)
 
 
@@ -117,15 +125,14 @@ def _write(world: World, split: str, rng: random.Random) -> Request:
     people = [name for name, part in world.writing.items() if part == split and len(told_of(world, split, name)) >= 2]
     person = rng.choice(people)
     count = rng.choice([n for n in COUNTS if n <= len(told_of(world, split, person))])
-    what = rng.choice(("Write {} sentences about {}.", "Tell me about {1} in {0} sentences."))
-    text = what.format(COUNTS[count], person)
+    text = rng.choice(WRITING).format(count=COUNTS[count], person=person)
     return Request(category="writing", text=text, form="writing", about=person, n_sentences=count)
 
 
-def _follow_up(world: World, split: str, rng: random.Random, before: Request) -> Request:
+def follow_up(world: World, split: str, rng: random.Random, before: Request) -> Request:
     """The next user turn: the same kind of question about another fact, or a doubt about the answer."""
     if before.form == "question" and rng.random() < 0.3:
-        return replace(before, text="Are you sure?", form="doubt")
+        return replace(before, text=DOUBT, form="doubt")
     return _first(world, split, rng, before.category, before.role)
 
 
