@@ -7,7 +7,9 @@ import pytest
 from zephyr.plan.choose import choose
 from zephyr.plan.devices import DEVICES
 from zephyr.plan.job import job_of
+from zephyr.plan.plan import make_plan
 from zephyr.plan.shape import shape_of_loaded
+from zephyr.plan.stack import stack_of
 from zephyr.plan.work import Tokens, Work, disk_of, tokens_of, work_of
 from zephyr.recipe import load
 from zephyr.recipe.sections import Launch
@@ -69,11 +71,21 @@ def test_a_checkpoint_holds_weights_and_optimizer(strategy: str, bytes_: int):
     loaded = load(ZEPHYR / "sft.yaml", [f"launch.strategy={strategy}"])
     job = job_of(loaded.recipe, shape_of_loaded(loaded), strategy=strategy, processes=16, micro_batch_size=8,
                  checkpointing=True)  # fmt: skip
-    disk = disk_of(loaded.recipe, job)
+    disk = disk_of(loaded.recipe, job, stack_of(loaded.recipe))
     assert disk.checkpoint == bytes_ * 7_241_732_096  # 16: 101 GB and 14.5 GB of gathered 16-bit weights, as published
     assert disk.peak == 2 * disk.checkpoint + disk.model
     without = load(ZEPHYR / "sft.yaml", ["train.save_steps=null"]).recipe
-    assert disk_of(without, job).checkpoint == 0 and disk_of(without, job).peak == disk.model
+    unsaved = disk_of(without, job, stack_of(without))
+    assert unsaved.checkpoint == 0 and unsaved.peak == disk.model
+
+
+def test_an_adapter_of_another_shape_keeps_its_merged_start_on_disk_and_no_copy_in_memory():
+    plan = make_plan(load(ZEPHYR / "qlora" / "dpo.yaml"))
+    assert plan.stack is not None and plan.stack.name == "adapter-on-merged" and plan.reckoning is not None
+    assert plan.reckoning.disk.start == 2 * 7_241_732_096
+    assert plan.reckoning.memory.parts["reference"] == 0
+    sft = make_plan(load(ZEPHYR / "qlora" / "sft.yaml"))
+    assert sft.reckoning is not None and sft.reckoning.disk.start == 0
 
 
 def test_every_device_of_a_recipe_has_its_figures():

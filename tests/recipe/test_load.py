@@ -81,6 +81,15 @@ def test_where_runs_live(lab, tmp_path, monkeypatch):
     assert load("lab/sft.yaml", ["output_dir=mine"]).run_dir == tmp_path / "mine"
 
 
+def test_recipes_in_nested_folders_of_two_families_do_not_share_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZEPHYR_OUTPUTS", str(tmp_path / "o"))
+    for name in ("recipes/a/qlora/sft.yaml", "recipes/b/qlora/sft.yaml", "recipes/sft.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("stage: report\ntitle: all\nruns: [elsewhere]\n")
+    found = [load(tmp_path / f"recipes/{each}.yaml").run_dir for each in ("a/qlora/sft", "b/qlora/sft", "sft")]
+    assert found == [tmp_path / "o" / each for each in ("a/qlora/sft", "b/qlora/sft", "recipes/sft")]
+
+
 def test_two_recipes_that_would_write_to_one_directory_are_refused(write):
     write("other/lab/sft.yaml", changed(SFT, ("world.yaml", "../../world.yaml"), ("seed: 1", "seed: 2")))
     with pytest.raises(

@@ -7,6 +7,7 @@ from typing import Any
 from zephyr.errors import UserError
 from zephyr.plan.choose import choose
 from zephyr.plan.shape import Shape
+from zephyr.plan.stack import Stack
 from zephyr.recipe import check_batch
 from zephyr.recipe.schema import TrainRecipe
 
@@ -44,19 +45,22 @@ class Steps:
     """Steps in which the learning rate still rises."""
 
 
-def batch_of(recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | None = None) -> Batch:
+def batch_of(
+    recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | None = None, stack: Stack | None = None
+) -> Batch:
     """Cuts the recipe's global batch for the processes found, or for those that the recipe plans for.
 
     Args:
         recipe: the training recipe.
         processes: those found. Default: the recipe's.
         shape: of the model, for `auto`, where the recipe alone does not tell it.
+        stack: what trains on what, for `auto`, where the recipe's start is yet to be made.
 
     Raises:
         UserError: it does not divide; with the nearest values that work.
     """
     found = processes or recipe.launch.processes
-    micro = choose(recipe, found, shape=shape).micro_batch_size
+    micro = choose(recipe, found, shape=shape, stack=stack).micro_batch_size
     problem = check_batch(recipe.train.global_batch_size, micro, found)
     if problem:
         raise UserError(problem)

@@ -11,7 +11,7 @@ from zephyr.plan.devices import device_of
 from zephyr.plan.job import job_of
 from zephyr.plan.memory import memory_of
 from zephyr.plan.shape import Shape, shape_of
-from zephyr.plan.stack import is_adapter
+from zephyr.plan.stack import Stack, stack_of
 from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 
 ROOM = 0.92
@@ -34,7 +34,9 @@ class Choice:
     """Whether activations are recomputed in the backward pass."""
 
 
-def choose(recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | None = None) -> Choice:
+def choose(
+    recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | None = None, stack: Stack | None = None
+) -> Choice:
     """The recipe's own words, and for each `auto` a choice for that many processes (default: the recipe's).
 
     The least sharding that fits is the fastest; then no recomputation; then the largest micro-batch.
@@ -43,6 +45,7 @@ def choose(recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | 
         recipe: the training recipe.
         processes: those that train.
         shape: of the model, where the recipe's alone does not tell it (a model that another recipe has yet to make).
+        stack: what trains on what, where the recipe's start is yet to be made.
     """
     found = processes or recipe.launch.processes
     if not has_auto(recipe):
@@ -51,7 +54,7 @@ def choose(recipe: TrainRecipe, processes: int | None = None, *, shape: Shape | 
     device = device_of(recipe.launch.device)
     if device is None or shape is None:
         return next(_choices(recipe, found, shape))
-    adapted = is_adapter(recipe.model)
+    adapted = (stack or stack_of(recipe)).name == "adapter-on-adapter"
     choice = None
     for choice in _choices(recipe, found, shape):
         job = job_of(recipe, shape, strategy=choice.strategy, processes=found, starts_from_adapter=adapted,

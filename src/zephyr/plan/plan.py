@@ -1,6 +1,7 @@
 """`zephyr plan`: what a run will do, from the recipe and its data alone."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +55,8 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     if not isinstance(recipe, TrainRecipe):
         return Plan(loaded=loaded, state=state, missing=missing)
     shape = shape_of_loaded(loaded)
-    batch, choice, stack = batch_of(recipe, shape=shape), choose(recipe, shape=shape), stack_of(recipe, loaded.inputs)
+    stack = stack_of(recipe, loaded.inputs)
+    batch, choice = batch_of(recipe, shape=shape, stack=stack), choose(recipe, shape=shape, stack=stack)
     counts, uncounted = _counts(loaded, recipe, state, missing, count=count)
     sequences = counts["train"]["sequences"] if counts else recipe.expect.sequences
     steps = steps_of(recipe, sequences) if sequences else None
@@ -139,7 +141,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
              "present": each.loaded.run_dir not in {m.run_dir for m in plan.missing}}
             for each in loaded.inputs
         ],
-        "values": {key: {"value": value, "from": str(loaded.origins.get(key, "default"))}
+        "values": {key: {"value": value, "from": _origin(loaded, key)}
                    for key, value in flat(_values(loaded)).items()},
     }  # fmt: skip
 
@@ -148,6 +150,14 @@ def _reckoned(plan: Plan) -> dict[str, Any]:
     choice = asdict(plan.choice) if plan.choice else {}
     figures = plan.reckoning.as_json() if plan.reckoning else NOTHING_KNOWN
     return {**choice, **figures, "stack": plan.stack.sentences() if plan.stack else {}}
+
+
+def _origin(loaded: Loaded, key: str) -> str:
+    """Where a value is from, as seen from the recipe's folder: `dpo.yaml:16`, `../dpo.yaml:19`, `override`."""
+    origin = loaded.origins.get(key)
+    if origin is None or origin.file is None or origin.file == loaded.file:
+        return str(origin or "default")
+    return f"{Path(os.path.relpath(origin.file, loaded.file.parent)).as_posix()}:{origin.line}"
 
 
 def _values(loaded: Loaded) -> dict[str, Any]:

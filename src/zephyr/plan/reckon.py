@@ -127,7 +127,7 @@ def reckon(
         memory=memory,
         device=device,
         work=work_of(recipe, job, tokens) if tokens else None,
-        disk=disk_of(recipe, job),
+        disk=disk_of(recipe, job, stack),
         ways=tuple(ways_to_fit(recipe, job, choice, device)) if full and device else (),
         mfu=launch.mfu,
         price=launch.price_per_gpu_hour,

@@ -161,10 +161,12 @@ def _time_and_disk(recipe: TrainRecipe, reckoning: Reckoning) -> Iterator[tuple[
 def _disk(recipe: TrainRecipe, reckoning: Reckoning) -> str:
     disk = reckoning.disk
     kind = "adapter" if reckoning.job.adapter else "model"
+    start = f", merged start {_gib(disk.start)}" if disk.start else ""
     if not disk.checkpoint:
-        return f"{_gib(disk.model)} {kind}; no checkpoints (train.save_steps)"
+        return f"{_gib(disk.model)} {kind}{start}; no checkpoints (train.save_steps)"
     kept = recipe.train.save_total_limit + 1
-    return f"{_gib(disk.peak)} at most: {kept} checkpoints of {_gib(disk.checkpoint)}, {kind} {_gib(disk.model)}"
+    checkpoints = f"{kept} checkpoints of {_gib(disk.checkpoint)}"
+    return f"{_gib(disk.peak)} at most: {checkpoints}, {kind} {_gib(disk.model)}{start}"
 
 
 def _gib(value: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from zephyr.plan.devices import Device
 from zephyr.plan.job import Job
 from zephyr.plan.shape import adapter_parameters
+from zephyr.plan.stack import Stack
 from zephyr.plan.states import moments
 from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 
@@ -84,15 +85,19 @@ class Disk:
     """One checkpoint: weights, optimizer and its float32 weights; 0: none is kept."""
     model: float
     """The final model or adapter."""
+    start: float
+    """The start with its adapter merged in, kept beside what trains on it."""
     peak: float
     """At most at one time: a new checkpoint is whole before the oldest goes."""
 
 
-def disk_of(recipe: TrainRecipe, job: Job) -> Disk:
+def disk_of(recipe: TrainRecipe, job: Job, stack: Stack) -> Disk:
     """Bytes that a run writes."""
     saved = job.trained_bytes * job.trained
     state = (moments(job) * (4 if job.deepspeed else job.trained_bytes) + (4 if job.deepspeed else 0)) * job.trained
     whole = 2 * job.trained if job.strategy == "zero3" else 0  # transformers adds the gathered 16-bit weights
     checkpoint = saved + state + whole if recipe.train.save_steps else 0.0
     kept = (recipe.train.save_total_limit + 1) * checkpoint
-    return Disk(checkpoint=checkpoint, model=saved, peak=kept + saved)
+    merged = stack.name in ("full-on-adapter", "adapter-on-merged")
+    start = (4 if recipe.model.dtype == "float32" else 2) * job.shape.parameters if merged else 0.0
+    return Disk(checkpoint=checkpoint, model=saved, start=start, peak=kept + saved + start)

@@ -116,7 +116,15 @@ def _run_directory(
         return file.parent
     if recipe.output_dir:
         return Path(recipe.output_dir).expanduser().resolve()
-    return outputs / file.parent.name / file.stem
+    return outputs.joinpath(*_family(file), file.stem)
+
+
+def _family(file: Path) -> tuple[str, ...]:
+    """Folders of a recipe below `recipes` (`zephyr-7b-beta`, `qlora`); elsewhere the folder it is in."""
+    folders = file.parent.parts
+    if "recipes" not in folders[:-1]:
+        return folders[-1:]
+    return folders[len(folders) - folders[::-1].index("recipes") :]
 
 
 def _origins(data: dict[str, Any], document: Document) -> dict[str, Origin]:

@@ -42,7 +42,7 @@ class Base:
     description: str | None = None
     """One line for lists and reports."""
     output_dir: str | None = None
-    """Run directory. Default: `outputs/<folder of the recipe>/<file name of the recipe>`."""
+    """Run directory. Default: `outputs/<folders of the recipe below recipes/>/<file name of the recipe>`."""
 
 
 # ------------------------------------------------------------------ data
