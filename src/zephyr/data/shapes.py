@@ -4,20 +4,16 @@ Ours: a conversation is a list of `{"role", "content"}` turns, a preference is t
 a rejected answer, a document is a string. The prompt is everything before the last assistant turn.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from zephyr.data.counts import excerpt
+from zephyr.data.turns import Messages, Unusable, assistant, dialogue, is_transcript, text_of, turns, user
 from zephyr.errors import UserError
 
-Messages = list[dict[str, str]]
-
-ROLES = {
-    "system": "system", "user": "user", "assistant": "assistant",  # OpenAI's names
-    "human": "user", "gpt": "assistant",  # ShareGPT's
-}  # fmt: skip
-"""A data set's name of a role -> ours."""
+__all__ = [
+    "SHAPES", "Messages", "Preference", "Shape", "Unusable", "answered", "check_conversation", "check_preference",
+    "check_text", "recognise", "turns", "with_system_turn",
+]  # fmt: skip
 
 
 class Preference(NamedTuple):
@@ -26,15 +22,6 @@ class Preference(NamedTuple):
     prompt: Messages
     chosen: str
     rejected: str
-
-
-class Unusable(Exception):
-    """A row that cannot be trained on: the reason, and what was found."""
-
-    def __init__(self, reason: str, found: object = ""):
-        super().__init__(reason)
-        self.reason = reason
-        self.found = excerpt(found)
 
 
 class Shape(NamedTuple):
@@ -46,41 +33,6 @@ class Shape(NamedTuple):
     """How an error message spells it."""
     may_have: tuple[str, ...] = ()
     """Columns it also understands."""
-
-
-# Turns
-
-
-def turns(value: Any) -> Messages:
-    """A list of turns in OpenAI's or ShareGPT's spelling; JSON text of such a list is not one."""
-    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
-        raise Unusable("not a list of turns", value)
-    return [_turn(turn) for turn in value]
-
-
-def _turn(turn: dict[str, Any]) -> dict[str, str]:
-    role = turn.get("role") or turn.get("from")
-    if role not in ROLES:
-        raise Unusable(f"unknown role {excerpt(role, 20)!r}", turn)
-    content = turn["content"] if "content" in turn else turn.get("value")
-    return {"role": ROLES[role], "content": _text(content)}
-
-
-def _text(content: Any) -> str:
-    """The text of a turn, also where it is given in parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        return "".join(_text(part.get("text")) for part in content)
-    raise Unusable("a turn without text", content)
-
-
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
 
 
 def _system(fields: dict[str, Any]) -> Messages:
@@ -96,30 +48,51 @@ def _with_system(fields: dict[str, Any], messages: Messages) -> Messages:
 
 
 def _from_messages(fields: dict[str, Any]) -> Messages:
-    return _with_system(fields, turns(fields["messages"]))
+    """Turns; or a transcript, where `columns:` says that another column holds the messages (HH-RLHF's `chosen`)."""
+    messages = fields["messages"]
+    return _with_system(fields, dialogue(messages) if is_transcript(messages) else turns(messages))
 
 
 def _from_conversations(fields: dict[str, Any]) -> Messages:
     return _with_system(fields, turns(fields["conversations"]))
 
 
+def _from_alternating(fields: dict[str, Any]) -> Messages:
+    """UltraChat's raw files: texts of user and assistant in turn, the user's first."""
+    said = fields["data"]
+    if not isinstance(said, list):
+        raise Unusable("not a list of texts", said)
+    return _with_system(fields, [(user, assistant)[n % 2](text_of(text)) for n, text in enumerate(said)])
+
+
+def _from_exchanges(fields: dict[str, Any]) -> Messages:
+    """Capybara's: a list of `{input, output}`."""
+    exchanges = fields["conversation"]
+    if not isinstance(exchanges, list) or not all(isinstance(each, dict) for each in exchanges):
+        raise Unusable("not a list of turns", exchanges)
+    if exchanges and not {"input", "output"} <= exchanges[0].keys():
+        return _with_system(fields, turns(exchanges))
+    said = [(text_of(each.get("input")), text_of(each.get("output"))) for each in exchanges]
+    return _with_system(fields, [turn for asked, answer in said for turn in (user(asked), assistant(answer))])
+
+
 def _from_instruction(fields: dict[str, Any]) -> Messages:
     """Alpaca's: the input follows the instruction in the same turn; `history` holds earlier [question, answer]."""
-    earlier = [turn for asked, said in fields.get("history") or [] for turn in (_user(asked), _assistant(said))]
-    return _with_system(fields, [*earlier, _user(_instruction(fields)), _assistant(_text(fields["output"]))])
+    earlier = [turn for asked, said in fields.get("history") or [] for turn in (user(asked), assistant(said))]
+    return _with_system(fields, [*earlier, user(_instruction(fields)), assistant(text_of(fields["output"]))])
 
 
 def _instruction(fields: dict[str, Any]) -> str:
-    return "\n".join(filter(None, (_text(fields["instruction"]), _text(fields.get("input") or ""))))
+    return "\n".join(filter(None, (text_of(fields["instruction"]), text_of(fields.get("input") or ""))))
 
 
 def _from_prompt_completion(fields: dict[str, Any]) -> Messages:
-    return [*_prompt(fields), _assistant(_answer(fields["completion"]))]
+    return [*_prompt(fields), assistant(_answer(fields["completion"]))]
 
 
 def _prompt(fields: dict[str, Any]) -> Messages:
     prompt = fields["prompt"]
-    return _with_system(fields, [_user(prompt)] if isinstance(prompt, str) else turns(prompt))
+    return _with_system(fields, [user(prompt)] if isinstance(prompt, str) else turns(prompt))
 
 
 def _answer(value: Any) -> str:
@@ -145,7 +118,7 @@ def _from_pair(fields: dict[str, Any]) -> Preference:
 
 def _from_dialogues(fields: dict[str, Any]) -> Preference:
     """Two whole conversations that differ in their last turn only."""
-    chosen, rejected = _dialogue(fields["chosen"]), _dialogue(fields["rejected"])
+    chosen, rejected = dialogue(fields["chosen"]), dialogue(fields["rejected"])
     if not chosen or not rejected:
         raise Unusable("empty answer", fields["chosen"] or fields["rejected"])
     if chosen[:-1] != rejected[:-1]:
@@ -156,36 +129,20 @@ def _from_dialogues(fields: dict[str, Any]) -> Preference:
     return Preference(_with_system(fields, chosen[:-1]), chosen[-1]["content"], rejected[-1]["content"])
 
 
-_TRANSCRIPT = re.compile(r"(?:^|\n\n)(Human|Assistant):")
-
-
-def _dialogue(value: Any) -> Messages:
-    """Turns, or a transcript as in HH-RLHF: `\\n\\nHuman: ...\\n\\nAssistant: ...`."""
-    if not isinstance(value, str):
-        return turns(value)
-    before, *pieces = _TRANSCRIPT.split(value)
-    if before.strip() or not pieces:
-        raise Unusable("an answer without its prompt", value)
-    names = {"Human": "user", "Assistant": "assistant"}
-    return [
-        {"role": names[name], "content": text.strip()} for name, text in zip(pieces[::2], pieces[1::2], strict=True)
-    ]
-
-
 def _from_sharegpt_pair(fields: dict[str, Any]) -> Preference:
     prompt = _with_system(fields, turns(fields["conversations"]))
     return Preference(prompt, _answer(fields["chosen"]), _answer(fields["rejected"]))
 
 
 def _from_instruction_pair(fields: dict[str, Any]) -> Preference:
-    prompt = _with_system(fields, [_user(_instruction(fields))])
+    prompt = _with_system(fields, [user(_instruction(fields))])
     return Preference(prompt, _answer(fields["chosen"]), _answer(fields["rejected"]))
 
 
 # Which shapes a stage takes, the first that fits wins
 
 SHAPES: dict[str, tuple[Shape, ...]] = {
-    "cpt": (Shape(("text",), lambda fields: _text(fields["text"]), "text"),),
+    "cpt": (Shape(("text",), lambda fields: text_of(fields["text"]), "text"),),
     "sft": (
         Shape(("messages",), _from_messages, "messages [{role, content}, ...]", ("system",)),
         Shape(("conversations",), _from_conversations, "conversations [{from, value}, ...]", ("system",)),
@@ -194,6 +151,8 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
             ("instruction", "output"), _from_instruction, "instruction (+ input) + output",
             ("input", "system", "history"),
         ),
+        Shape(("conversation",), _from_exchanges, "conversation [{input, output}, ...]", ("system",)),
+        Shape(("data",), _from_alternating, "data [user's text, assistant's text, ...]", ("system",)),
     ),
     "dpo": (
         Shape(("prompt", "chosen", "rejected"), _from_pair, "prompt + chosen + rejected (text or turns)", ("system",)),
@@ -258,7 +217,7 @@ def check_conversation(messages: Messages) -> None:
 def check_preference(preference: Preference) -> None:
     """Raise Unusable unless both answers continue the prompt and differ."""
     for answer in (preference.chosen, preference.rejected):
-        check_conversation([*preference.prompt, _assistant(answer)])
+        check_conversation([*preference.prompt, assistant(answer)])
     if preference.chosen.strip() == preference.rejected.strip():
         raise Unusable("chosen equal to rejected", preference.chosen)
 
@@ -271,7 +230,7 @@ def check_text(text: str) -> None:
 
 def answered(preference: Preference, answer: str) -> Messages:
     """The conversation of a prompt with one of its answers."""
-    return [*preference.prompt, _assistant(answer)]
+    return [*preference.prompt, assistant(answer)]
 
 
 def with_system_turn(messages: Messages) -> Messages:
