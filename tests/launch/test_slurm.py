@@ -1,8 +1,11 @@
 """The batch script of a run and the cluster's file; the real Slurm is in tests/slurm."""
 
 import json
+import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from zephyr.cli import main
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
+from zephyr.launch.slurm import TASK
 from zephyr.recipe import load
 from zephyr.recipe.shipped import shipped_recipes
 
@@ -48,6 +52,34 @@ def test_the_script_follows_from_the_recipe(here: Path, capsys):
     assert "zero3.yaml --num_processes 4 --num_machines 2 " in step
     assert step.endswith(f" -m zephyr run cpt.yaml {' '.join(TWO_NODES)}")
     assert not (here / "outputs").exists()
+
+
+SHELL = "\n".join([*TASK, ""])
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("exit 0", 0),
+        ("exit 75", 75),
+        ("kill -TERM $$", 75),
+        ("kill -USR1 $$", 75),
+        ("exit 1", 129),
+        ("kill -KILL $$", 137),
+    ],
+)
+def test_of_all_processes_one_that_failed_has_the_highest_status(ending: str, status: int):
+    words = ["bash", "-c", f'{SHELL}bash -c "$task" task bash -c {shlex.quote(ending)}']
+    assert subprocess.run(words).returncode == status
+
+
+def test_a_signal_to_all_leaves_the_process_its_time():
+    slow = "trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    words = ["bash", "-c", f'{SHELL}exec bash -c "$task" task bash -c {shlex.quote(slow)}']
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
 
 
 def test_the_script_is_bash(here: Path, capsys):

@@ -125,22 +125,31 @@ def script(job: Job) -> str:
             *_setting_up(job, started),
             "",
             'echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)), $(date)"',
+            *TASK,
             "status=0",
             _srun(started.words),
             "",
-            "# A run that was told to stop has written a checkpoint and ended well, without a result; one that was",
-            "# told before it had begun was killed by the signal (128 + 10 or 15).",
+            "# A run that was told to stop has written a checkpoint and ended well, without a result.",
             f"if [ $status = 0 ] && [ ! -e {result} ]; then status=75; fi",
-            "case $status in",
-            "  75 | 138 | 143)",
-            '    echo "stopped, and queued again to continue, $(date)"',
-            '    scontrol requeue "$SLURM_JOB_ID" ||',
-            '      echo "this cluster requeues no jobs; the command that submitted this one continues it" ;;',
-            "esac",
+            "if [ $status = 75 ]; then",
+            '  echo "stopped, and queued again to continue, $(date)"',
+            '  scontrol requeue "$SLURM_JOB_ID" ||',
+            '    echo "this cluster requeues no jobs; the command that submitted this one continues it"',
+            "fi",
             "exit $status",
             "",
         ]
     )
+
+
+TASK = (
+    "",
+    "# srun ends with the highest status of all processes. One killed by the signal to stop (128 + 10 or 15) had not",
+    "# begun, or lost another that failed: 75. A failure is made at least 128, so that it is what counts.",
+    """task='trap : USR1 TERM; "$@"; ended=$?""",
+    """case $ended in 0) ;; 75 | 138 | 143) exit 75 ;; *) exit $((ended | 128)) ;; esac'""",
+)
+"""The shell around each process."""
 
 
 def _directives(job: Job) -> list[str]:
@@ -181,7 +190,7 @@ def _setting_up(job: Job, started: Command) -> list[str]:
 
 def _srun(words: Sequence[str]) -> str:
     """The step that runs one process a task; behind `rank`, an option of accelerate a line."""
-    lines = [["srun", "--kill-on-bad-exit=1"]]
+    lines = [["srun", "--kill-on-bad-exit=1", "bash", "-c", '"$task"', "task"]]
     if "launch" in words[:2]:
         lines[0] += [sys.executable, "-m", "zephyr.launch.rank"]
     lines.append([])
