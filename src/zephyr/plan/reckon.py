@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zephyr.plan.choose import Choice
+from zephyr.plan.compile import compile_verdict
 from zephyr.plan.devices import Device, device_of
 from zephyr.plan.job import Job, job_of
 from zephyr.plan.memory import GIB, Memory, memory_of
@@ -86,6 +87,7 @@ class Reckoning:
             "hardware_flops": work.hardware_flops if work else None,
             "hours": _rounded(self.hours),
             "gpu_hours": _rounded(self.gpu_hours),
+            "torch_compile": compile_verdict(self.job, self.hours) if self.hours else None,
             "cost": _rounded(self.cost),
             "disk_gib": _rounded(self.disk.peak / GIB),
             "checkpoint_gib": _rounded(self.disk.checkpoint / GIB),
@@ -95,7 +97,7 @@ class Reckoning:
 NOTHING_KNOWN = dict.fromkeys(
     ("parameters", "trained_parameters", "memory_gib_per_gpu", "memory_gib", "device_memory_gib", "fits", "to_fit",
      "epoch_tokens", "epoch_tokens_basis", "flops",
-     "hardware_flops", "hours", "gpu_hours", "cost", "disk_gib", "checkpoint_gib")
+     "hardware_flops", "hours", "gpu_hours", "torch_compile", "cost", "disk_gib", "checkpoint_gib")
 )  # fmt: skip
 """The same keys where the model's shape is not known."""
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from zephyr.plan.compile import compile_verdict
 from zephyr.plan.job import Job, attention_kernel
 from zephyr.plan.memory import GIB
 from zephyr.plan.plan import Plan
@@ -155,6 +156,8 @@ def _time_and_disk(recipe: TrainRecipe, reckoning: Reckoning) -> Iterator[tuple[
         if job.checkpointing:
             share = work.hardware_flops / work.model_flops - 1
             yield "", f"recomputation is {share:.0%} more work, which such a share counts as none"
+        verdict = compile_verdict(job, hours)
+        yield "torch.compile", verdict + ("" if recipe.launch.torch_compile else "; off (launch.torch_compile)")
     yield "disk", _disk(recipe, reckoning)
 
 
