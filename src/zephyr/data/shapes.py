@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from zephyr.data.turns import Messages, Unusable, assistant, dialogue, is_transcript, text_of, turns, user
+from zephyr.data.ultrafeedback import from_ranked, from_ultrafeedback
 from zephyr.errors import UserError
 
 __all__ = [
@@ -166,6 +167,19 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         ),
         Shape(("chosen", "rejected"), _from_dialogues, "chosen + rejected (whole conversations)", ("system",)),
     ),
+    "binarize": (
+        Shape(
+            ("instruction", "completions"), from_ultrafeedback, "instruction + completions (UltraFeedback)",
+            ("prompt", "prompt_id", "source"),
+        ),
+        Shape(
+            ("prompt", "completions"), from_ultrafeedback, "prompt + completions (UltraFeedback)",
+            ("prompt_id", "source"),
+        ),
+        Shape(
+            ("prompt", "answers"), from_ranked, "prompt + answers [{answer, model, rank}, ...] (Nectar)", ("source",),
+        ),
+    ),
 }  # fmt: skip
 
 
@@ -185,11 +199,16 @@ def recognise(stage: str, columns: Iterable[str], mapped: Iterable[str] = (), so
     if fitting:
         return max(fitting, key=lambda shape: len(mapped & set(shape.needs)))
     accepted = "\n".join(f"  {shape.written}" for shape in SHAPES[stage])
+    scored = stage == "dpo" and any(set(shape.needs) <= set(columns) for shape in SHAPES["binarize"])
+    way_out = (
+        "These are scored answers; a recipe of `stage: binarize` makes pairs of them, and can be named here."
+        if scored
+        else "If the data are there under other names, say so at the source: "
+        f"`columns: {{{SHAPES[stage][-1].needs[0]}: {columns[0] if columns else '...'}}}` (our name: theirs)."
+    )
     raise UserError(
         f"{source}: these columns are not a shape that a {stage} recipe reads: {', '.join(columns)}.\n"
-        f"It reads:\n{accepted}\n"
-        "If the data are there under other names, say so at the source: "
-        f"`columns: {{{SHAPES[stage][-1].needs[0]}: {columns[0] if columns else '...'}}}` (our name: theirs)."
+        f"It reads:\n{accepted}\n{way_out}"
     )
 
 

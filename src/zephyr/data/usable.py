@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from zephyr.data.counts import OVERLAP, UnusableRow, excerpt
+from zephyr.data.oasst import joined
 from zephyr.data.readers import Row
 from zephyr.data.shapes import (
     Messages,
@@ -18,6 +19,7 @@ from zephyr.data.shapes import (
     recognise,
 )
 from zephyr.data.sources import read
+from zephyr.data.ultrafeedback import check_scored
 from zephyr.errors import UserError
 from zephyr.recipe.sections import Source
 
@@ -25,6 +27,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "cpt": check_text,
     "sft": check_conversation,
     "dpo": check_preference,
+    "binarize": check_scored,
 }
 """Stage -> what raises Unusable for a row of ours that cannot be trained on."""
 
@@ -77,7 +80,8 @@ def read_split(stage: str, name: str, sources: Sequence[Source], seed: int, eos:
 def read_rows(stage: str, source: Source, seed: int) -> Iterator[tuple[Row, Any]]:
     """Every row of a source: where it stood, and its value in our shape or the Unusable that says why not."""
     shapes: dict[tuple[str, ...], Shape | None] = {}
-    for row in read(source, seed):
+    drawn = source.rows is not None or source.fraction is not None
+    for row in joined(stage, read(source, seed), drawn=drawn):
         place = replace(row, fields=None)
         if row.fields is None:
             yield place, Unusable(row.fault, row.excerpt)
@@ -132,6 +136,11 @@ def prompt_hash(value: str | Messages | Preference) -> bytes:
     """Hash of a prompt without regard to case and to the amount of white space."""
     normalised = " ".join(prompt_of(value).casefold().split())
     return hashlib.blake2b(normalised.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def hash_as_share(key: bytes) -> float:
+    """A prompt's hash as a number from 0 to 1: below `eval_share` the prompt goes to eval, in every stage and run."""
+    return int.from_bytes(key[:8], "little") / 2**64
 
 
 def part_splits(train: Split, held_out: Split, *, drop: bool = False) -> None:
