@@ -1,0 +1,302 @@
+"""Reading a judgment: scores for exactly the answers that were judged, each in its range, or the fault that it has.
+
+Nothing is made up: what can't be read, or can be read in two ways, is a fault, and the judge is asked again. Nothing
+that a model wrote is evaluated; `ast.literal_eval` reads literals only.
+"""
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zephyr.data.counts import excerpt
+from zephyr.data.rubric import CRITIQUE, LABELS, OVERALL, Aspect, Rubric, has_critique
+
+
+class Unreadable(Exception):
+    """A judgment that gives no scores: a reason of few words to count by, and what was found."""
+
+    def __init__(self, reason: str, found: object = ""):
+        super().__init__(reason)
+        self.reason = reason
+        self.found = excerpt(found)
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.found})" if self.found else self.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What one answer got in one judgment."""
+
+    ratings: dict[str, float | None]
+    """Aspect (the overall score too, where it was asked for) -> score, None where it does not apply."""
+    rationales: dict[str, str]
+    """Aspect -> why."""
+    critique: str
+
+
+def read_judgment(text: str, rubric: Rubric, names: Sequence[str], n_answers: int) -> list[Scores]:
+    """The scores of `n_answers` answers, in the order in which the judge saw them.
+
+    Args:
+        text: what the judge wrote.
+        rubric: scales of what was asked.
+        names: aspects that were asked for.
+        n_answers: how many answers it was shown.
+
+    Raises:
+        Unreadable: there are not exactly so many scores, or one of them is missing, doubtful or out of its range.
+    """
+    found: list[list[Scores]] = []
+    fault: Unreadable | None = None
+    objects, broken = _objects(text)
+    for each in objects:
+        try:
+            scores = _scores(each, rubric, names, n_answers)
+        except Unreadable as error:
+            fault = fault or error
+            continue
+        if scores not in found:
+            found.append(scores)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Unreadable("several judgments that differ", text)
+    if broken:
+        raise Unreadable("broken JSON", text)
+    if fault:
+        raise fault
+    return _scores(_from_lines(text, names, n_answers), rubric, names, n_answers)
+
+
+# Objects in a text
+
+
+class _Twice(Exception):
+    """A key that an object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise _Twice
+    return dict(pairs)
+
+
+_OPENING = re.compile(r"[{\[]")
+_BEGINS = re.compile(r"[{\[]\s*[\"'{]")
+_decoder = json.JSONDecoder(strict=False, object_pairs_hook=_once)
+MOST_ENDS = 8
+"""Closing brackets tried for text that is almost JSON: more prose with brackets than that is not read."""
+
+
+def _objects(text: str) -> tuple[list[Any], bool]:
+    """Every outermost JSON object in a text, or list of them, with prose or code fences around it or not.
+
+    And whether there is something that begins as one and can't be read.
+    """
+    objects, broken, at = [], False, 0
+    while found := _OPENING.search(text, at):
+        value, at = _object_at(text, found.start())
+        broken = broken or (value is None and _BEGINS.match(text, found.start()) is not None)
+        if value and (isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))):
+            objects.append(value)
+    return objects, broken
+
+
+def _object_at(text: str, start: int) -> tuple[Any, int]:
+    """The object that starts there and where it ends; None and the next place to look if there is none."""
+    try:
+        return _decoder.raw_decode(text, start)
+    except _Twice:
+        raise Unreadable("a key twice", text[start:]) from None
+    except (ValueError, RecursionError):
+        pass
+    closing = {"{": "}", "[": "]"}[text[start]]
+    ends = [found.end() for found in re.finditer(re.escape(closing), text[start:])]
+    for end in reversed(ends[-MOST_ENDS:]):
+        value = _almost_json(text[start : start + end])
+        if value is not None:
+            return value, start + end
+    return None, start + 1
+
+
+def _almost_json(text: str) -> Any:
+    """What a text means that is JSON but for single quotes, trailing commas or Python's words; None if it isn't."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in the judge's text
+            tree = ast.parse(text.strip(), mode="eval")
+        for node in ast.walk(tree):
+            keys = [ast.dump(key) for key in node.keys if key] if isinstance(node, ast.Dict) else []
+            if len(set(keys)) < len(keys):
+                raise Unreadable("a key twice", text)
+        return ast.literal_eval(tree)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        pass
+    try:
+        return json.loads(re.sub(r",(\s*[}\]])", r"\1", text), strict=False, object_pairs_hook=_once)
+    except _Twice:
+        raise Unreadable("a key twice", text) from None
+    except (ValueError, RecursionError):
+        return None
+
+
+# From an object to scores
+
+
+def _scores(value: Any, rubric: Rubric, names: Sequence[str], n_answers: int) -> list[Scores]:
+    by_label = _by_label(value, LABELS[:n_answers], names)
+    missing = [label for label in LABELS[:n_answers] if label not in by_label]
+    if missing or len(by_label) != n_answers:
+        raise Unreadable(
+            "wrong number of scores", f"answers judged: {', '.join(by_label) or 'none'}; {n_answers} given"
+        )
+    return [_one(by_label[label], rubric, names) for label in LABELS[:n_answers]]
+
+
+def _by_label(value: Any, labels: str, names: Sequence[str]) -> dict[str, Any]:
+    """Letter -> what was said of that answer, also from a list of objects that name their answer."""
+    while isinstance(value, dict) and len(value) == 1:
+        (key, inner), *_ = value.items()
+        if _label(key) or _name(key) in names or not isinstance(inner, dict | list):
+            break
+        value = inner  # {"answers": {...}}
+    if len(labels) == 1 and isinstance(value, dict) and not any(_label(key) for key in value):
+        return {labels: value} if {_name(key) for key in value} & set(names) else {}
+    pairs = list(value.items()) if isinstance(value, dict) else [_named(each) for each in value]
+    found: dict[str, Any] = {}
+    for key, each in pairs:
+        label = _label(key)
+        if label is None:
+            raise Unreadable("something else than answers", key)
+        if label in found:
+            raise Unreadable("a key twice", key)
+        found[label] = each
+    return found
+
+
+def _named(value: Any) -> tuple[Any, Any]:
+    """An entry of a list: which answer it is about, and what it says."""
+    if isinstance(value, dict):
+        for key in ("answer", "id", "label", "answer_id"):
+            if key in value and _label(value[key]):
+                return value[key], {name: each for name, each in value.items() if name != key}
+    raise Unreadable("something else than answers", value)
+
+
+def _label(key: Any) -> str | None:
+    """The letter that a key means: `A`, `Answer A`, `answer_a`."""
+    found = re.fullmatch(r"(?:answer|response|text)?[\s_:#-]*\(?([a-z])\)?", str(key).strip(), re.IGNORECASE)
+    return found[1].upper() if found else None
+
+
+def _name(key: Any) -> str:
+    return re.sub(r"\W+", "_", str(key).strip().lower())
+
+
+def _one(value: Any, rubric: Rubric, names: Sequence[str]) -> Scores:
+    """The scores of one answer."""
+    if not isinstance(value, dict):
+        if len(names) != 1:
+            raise Unreadable("a score is missing", value)
+        value = {names[0]: value}
+    said = {_name(key): each for key, each in value.items()}
+    if len(said) < len(value):
+        raise Unreadable("a key twice", value)
+    if len(names) == 1 and names[0] not in said and "rating" in said:
+        said = {names[0]: value}
+    ratings, rationales = {}, {}
+    for name in names:
+        if name not in said:
+            raise Unreadable("a score is missing", name)
+        rating, rationale = _rated(said[name])
+        ratings[name] = read_rating(rating, rubric.aspect(name))
+        rationales[name] = rationale
+    if all(rating is None for rating in ratings.values()):
+        raise Unreadable("no score at all", value)
+    critique = said.get(CRITIQUE, "")
+    if has_critique(rubric, names) and not isinstance(critique, str):
+        raise Unreadable("the critique is no text", critique)
+    return Scores(ratings=ratings, rationales=rationales, critique=str(critique).strip())
+
+
+def _rated(value: Any) -> tuple[Any, str]:
+    """A rating and its rationale, where it comes with one."""
+    if not isinstance(value, dict):
+        return value, ""
+    said = {_name(key): each for key, each in value.items()}
+    ratings = [said[key] for key in ("rating", "score", OVERALL) if key in said]
+    if len(ratings) != 1:
+        raise Unreadable("a score is missing" if not ratings else "a key twice", value)
+    rationale = next((said[key] for key in ("rationale", "reason", "explanation") if key in said), "")
+    return ratings[0], str(rationale).strip()
+
+
+NOT_APPLICABLE = {"n/a", "na", "n.a.", "not applicable", "not_applicable"}
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
+
+
+def read_rating(value: Any, aspect: Aspect) -> float | None:
+    """A score from a number or from text such as `4`, `7/10`, `4 (good)`, `Rating: 4`, `N/A` (None).
+
+    Raises:
+        Unreadable: it is no number, not of this scale, or in doubt.
+    """
+    if isinstance(value, str):
+        value = _number_in(value.strip().strip("*_`\"' ").strip(), aspect)
+    if value is None:
+        if aspect.not_applicable is None:
+            raise Unreadable("not applicable where it has to apply")
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unreadable("a score that is no number", value)
+    if not aspect.lowest <= value <= aspect.highest:
+        raise Unreadable("a score out of range", f"{value}, where {aspect.lowest} to {aspect.highest} is expected")
+    if value not in aspect.numbers():
+        raise Unreadable("a score between those of the scale", value)
+    return float(value)
+
+
+def _number_in(text: str, aspect: Aspect) -> float | None:
+    if text.lower().rstrip(".") in {each.rstrip(".") for each in NOT_APPLICABLE}:
+        return None
+    text = re.sub(r"^(rating|score)\s*[:=]\s*", "", text, flags=re.IGNORECASE)
+    found = re.fullmatch(rf"({_NUMBER})(?:\s*(?:/|out of|of)\s*(\d+))?\s*([-–:(,;.][^\d]*)?", text, re.IGNORECASE)
+    if not found:
+        raise Unreadable("a score that is no number", text)
+    if found[2] and int(found[2]) != aspect.highest:
+        raise Unreadable("a score of another scale", text)
+    return float(found[1])
+
+
+# From lines
+
+
+def _from_lines(text: str, names: Sequence[str], n_answers: int) -> dict[str, dict[str, str]]:
+    """Scores written as lines under a heading for each answer (`Answer A`), where there is one place for each."""
+    pieces = re.split(r"(?im)^[\W_]*(?:answer|response|text)[ _]+([a-z])\b[\W_]*$", text)
+    if len(pieces) == 1:
+        if n_answers > 1 or not text.strip():
+            raise Unreadable("no judgment in it", text)
+        pieces = ["", LABELS[0], text]
+    blocks: dict[str, str] = {}
+    for label, block in zip(pieces[1::2], pieces[2::2], strict=True):
+        if label.upper() in blocks:
+            raise Unreadable("a key twice", f"answer {label}")
+        blocks[label.upper()] = block
+    alone = len(names) == 1
+    return {label: {name: _line(block, name, alone) for name in names} for label, block in blocks.items()}
+
+
+def _line(block: str, name: str, alone: bool) -> str:
+    """The score on the one line that is about the aspect."""
+    words = r"[\s_-]+".join(map(re.escape, name.split("_")))
+    words = rf"(?:{words}|rating|score)" if alone else words
+    found = re.findall(rf"(?im)^[\W_]*{words}(?:[\s_]+(?:rating|score))?[*_]*\s*[:=]\s*(.+?)\s*$", block)
+    if len(found) != 1:
+        raise Unreadable("a score is missing" if not found else "several judgments that differ", name)
+    return found[0]
