@@ -116,6 +116,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
     run.add_argument("--slurm", type=Path, metavar="CLUSTER", help="submit it to Slurm (recipes/clusters/slurm.yaml)")
     add("report", _report, "page and tables of a run directory").add_argument("directory", type=Path)
+    score = add("score", _score, "figures of judged answers: FastChat's MT-Bench judgments, AlpacaEval's annotations")
+    score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="judgments or annotations, made anywhere")
+    score.add_argument("--json", action="store_true", help="for programs: a list, one object per model")
+    score.add_argument("--questions", type=Path, metavar="FILE", help="question.jsonl, for categories of own questions")
     chat = add("chat", _chat, "talk to a model")
     chat.add_argument("model", help="model directory, run directory, recipe or Hub id")
     chat.add_argument("--system", default="", help="system message")
@@ -280,6 +284,12 @@ def _report(arguments: argparse.Namespace) -> None:
     from zephyr.report.stage import report_directory
 
     report_directory(arguments.directory)
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from zephyr.evaluate.score import score_command
+
+    score_command(arguments.files, arguments.questions, as_json=arguments.json)
 
 
 def _chat(arguments: argparse.Namespace) -> None:

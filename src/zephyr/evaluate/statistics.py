@@ -46,6 +46,47 @@ def paired_difference(a: Sequence[float], b: Sequence[float]) -> Difference:
     return Difference(value=float(differences.mean()), interval=_interval(differences), n=len(differences))
 
 
+def clustered_mean(groups: Sequence[Sequence[float]]) -> Mean:
+    """Mean over all values; drawn again are whole groups, since values of one group go together.
+
+    A group is a question with its scores: two turns, or each turn rated several times. `n` counts values. Groups
+    without a value count for nothing; ValueError when there is no value at all.
+    """
+    sums, counts = _sums_and_counts(groups)
+    return Mean(value=float(sums.sum() / counts.sum()), interval=_ratio_interval(sums, counts), n=int(counts.sum()))
+
+
+def clustered_difference(groups: Sequence[Sequence[float]]) -> Difference:
+    """Mean of paired differences (b - a), drawn again by group; `n` counts groups, as each is one independent pair."""
+    sums, counts = _sums_and_counts(groups)
+    interval = _ratio_interval(sums, counts)
+    return Difference(value=float(sums.sum() / counts.sum()), interval=interval, n=len(counts))
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of independent values, the sample's deviation with n - 1; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    return float(np.std(np.asarray(values, dtype=float), ddof=1) / np.sqrt(len(values)))
+
+
+def _sums_and_counts(groups: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    filled = [group for group in groups if len(group)]
+    if not filled:
+        raise ValueError("no value in any group")
+    return np.asarray([sum(group) for group in filled], dtype=float), np.asarray([len(group) for group in filled])
+
+
+def _ratio_interval(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    generator = np.random.default_rng(0)
+    means = []
+    for _ in range(N_DRAWS // 1000):
+        drawn = generator.integers(0, len(sums), (1000, len(sums)))
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def _interval(values: np.ndarray) -> tuple[float, float]:
     generator = np.random.default_rng(0)
     means = np.concatenate([

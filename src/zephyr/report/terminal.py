@@ -22,15 +22,15 @@ def summary(report: Contents, console: Console, page: Path | None = None) -> Non
     """
     if not report.evaluations:
         console.print()
-        console.print(_drawn(report.overview))
+        console.print(drawn(report.overview))
     for each in report.evaluations:
         if not each.one_of_seeds:
             _said(console, Text(each.heading, style="bold"))
             console.print()
-            console.print(_drawn(each.scores))
+            console.print(drawn(each.scores))
             if each.comparisons:
                 console.print()
-                console.print(_drawn(each.comparisons))
+                console.print(drawn(each.comparisons))
             _said(console, each.caution)
             _said(console, each.scores.note)
     for text, runs in _by_text(report).items():
@@ -51,15 +51,18 @@ def _by_text(report: Contents) -> dict[str, list[str]]:
     return found
 
 
-def _drawn(table: Table) -> Padding:
+def drawn(table: Table) -> Padding:
+    """The table for the terminal, without the columns it has no room for."""
     shown = [at for at, column in enumerate(table.columns) if column.title not in DROPPED]
-    drawn = RichTable(box=None, pad_edge=False)
+    grid = RichTable(box=None, pad_edge=False)
     for at in shown:
         column = table.columns[at]
-        drawn.add_column(Text(column.title), justify="right" if column.numeric else "left", header_style="dim")
+        grid.add_column(
+            Text(column.title), justify="right" if column.numeric else "left", header_style="dim", overflow="fold"
+        )
     for row in table.rows:
-        drawn.add_row(*_cells([row[at].text for at in shown]))
-    return Padding(drawn, (0, 2))
+        grid.add_row(*_cells([row[at].text for at in shown]))
+    return Padding(grid, (0, 2))
 
 
 def _cells(texts: Sequence[str]) -> list[Text]:
