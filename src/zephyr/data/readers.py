@@ -51,7 +51,7 @@ def _json_row(source: str, number: int, index: int, line: bytes) -> Row:
     except UnicodeDecodeError:
         return Row(source, number, index, None, "not UTF-8", excerpt(line.decode(errors="replace")))
     except ValueError as error:
-        return Row(source, number, index, None, "invalid JSON", f"{error}: {excerpt(line.decode())}")
+        return Row(source, number, index, None, "invalid JSON", f"{error}: {excerpt(line.decode(errors='replace'))}")
     if not isinstance(fields, dict):
         return Row(source, number, index, None, "not a JSON object", excerpt(fields))
     return Row(source, number, index, fields)

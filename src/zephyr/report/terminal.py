@@ -57,8 +57,13 @@ def drawn(table: Table) -> Padding:
     grid = RichTable(box=None, pad_edge=False)
     for at in shown:
         column = table.columns[at]
+        names = not column.numeric and not any(" " in row[at].text for row in table.rows)  # kept whole if room allows
         grid.add_column(
-            Text(column.title), justify="right" if column.numeric else "left", header_style="dim", overflow="fold"
+            Text(column.title),
+            justify="right" if column.numeric else "left",
+            header_style="dim",
+            overflow="fold",
+            no_wrap=names,
         )
     for row in table.rows:
         grid.add_row(*_cells([row[at].text for at in shown]))
