@@ -16,7 +16,13 @@ class RowFiles:
 
     def write(self, name: str, row: dict[str, Any]) -> None:
         """Adds a row."""
-        self._files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+        text = json.dumps(row, ensure_ascii=False)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # half a surrogate pair, as models at times send
+                text = json.dumps(row)
+        self._files[name].write(text + "\n")
         self.counts[name] += 1
 
 

@@ -7,6 +7,14 @@ a rejected answer, a document is a string. The prompt is everything before the l
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from zephyr.data.prompts import (
+    prompt_from_instruction,
+    prompt_from_messages,
+    prompt_from_prompt,
+    seed_from_instruction,
+    seed_from_prompt,
+    seed_from_topic,
+)
 from zephyr.data.turns import Messages, Unusable, assistant, dialogue, is_transcript, text_of, turns, user
 from zephyr.data.ultrafeedback import from_ranked, from_ultrafeedback
 from zephyr.errors import UserError
@@ -142,6 +150,7 @@ def _from_instruction_pair(fields: dict[str, Any]) -> Preference:
 
 # Which shapes a stage takes, the first that fits wins
 
+_BESIDE_A_PROMPT = ("system", "source", "correct_answers", "incorrect_answers")
 SHAPES: dict[str, tuple[Shape, ...]] = {
     "cpt": (Shape(("text",), lambda fields: text_of(fields["text"]), "text"),),
     "sft": (
@@ -179,6 +188,16 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         Shape(
             ("prompt", "answers"), from_ranked, "prompt + answers [{answer, model, rank}, ...] (Nectar)", ("source",),
         ),
+    ),
+    "feedback": (
+        Shape(("prompt",), prompt_from_prompt, "prompt (text or turns)", _BESIDE_A_PROMPT),
+        Shape(("messages",), prompt_from_messages, "messages [{role, content}, ...]", _BESIDE_A_PROMPT),
+        Shape(("instruction",), prompt_from_instruction, "instruction (+ input)", ("input", *_BESIDE_A_PROMPT)),
+    ),
+    "dialogues": (
+        Shape(("topic",), seed_from_topic, "topic"),
+        Shape(("prompt",), seed_from_prompt, "prompt (text or turns)"),
+        Shape(("instruction",), seed_from_instruction, "instruction (+ input)", ("input",)),
     ),
 }  # fmt: skip
 

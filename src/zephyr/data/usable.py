@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from zephyr.data.counts import OVERLAP, UnusableRow, excerpt
 from zephyr.data.oasst import joined
+from zephyr.data.prompts import check_prompt, check_seed
 from zephyr.data.readers import Row
 from zephyr.data.shapes import (
     Messages,
@@ -28,6 +29,8 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "sft": check_conversation,
     "dpo": check_preference,
     "binarize": check_scored,
+    "feedback": check_prompt,
+    "dialogues": check_seed,
 }
 """Stage -> what raises Unusable for a row of ours that cannot be trained on."""
 
