@@ -1,5 +1,7 @@
 """Sections about models that write text for us: the teacher, the models that answer, the judge."""
 
+from typing import Any, Literal
+
 from pydantic import Field
 
 from zephyr.recipe.sections import FileName, ModelName, Positive, RunName, section
@@ -12,13 +14,17 @@ class LanguageModel:
     model: ModelName
     """The name that the endpoint knows; without an endpoint a Hub id, a local directory or another recipe."""
     revision: str | None = None
-    """Commit, tag or branch of a Hub model that runs in this process."""
+    """Commit, tag or branch of a Hub model. Behind an endpoint: the one it serves; then `base_url` is no science."""
     base_url: str | None = None
     """OpenAI-compatible endpoint (`http://localhost:8000/v1`). Default: the model runs in this process."""
     world: RunName | None = None
     """Recipe of a mini world, of which `model` is a scripted answerer or the `judge`; served here over HTTP."""
     api_key_env: str | None = None
     """Environment variable that holds the endpoint's key; the key itself is in no file. Default: no key is sent."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Anything else to send with each request (`reasoning_effort: low`); null takes a key away (`top_p: null`)."""
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The endpoint's word for the longest answer; some hosted models know only `max_completion_tokens`."""
     max_concurrency: int = Field(default=32, gt=0)
     """Requests in flight at once."""
     requests_per_minute: int | None = Field(default=None, gt=0)
@@ -29,6 +35,8 @@ class LanguageModel:
     """Seconds after which a request counts as failed and is tried again."""
     max_attempts: int = Field(default=6, gt=0)
     """Tries per request: rate limits, server errors, timeouts and broken connections are tried again."""
+    first_retry_s: float = Field(default=1.0, gt=0)
+    """Seconds before the second try, about twice as many before each further one (60 at most)."""
     price_per_million_input_tokens: float | None = Field(default=None, ge=0)
     """In your currency. Default: cost is not reckoned."""
     price_per_million_output_tokens: float | None = Field(default=None, ge=0)

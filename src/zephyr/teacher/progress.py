@@ -1,0 +1,95 @@
+"""How far a run is: a bar on a terminal, elsewhere a line now and then."""
+
+import logging
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zephyr.teacher.ask import Teacher
+
+log = logging.getLogger("zephyr")
+
+LINE_EVERY_S = 60
+"""Where there is no terminal."""
+REFRESH_S = 0.5
+
+
+class Progress:
+    """Shows rows done, calls per second, cost, failures and the time left."""
+
+    def __init__(self, teacher: "Teacher", *, label: str, n_rows: int) -> None:
+        self._teacher, self._label, self._n_rows = teacher, label, n_rows
+        self._n_done = 0
+        self._started = time.monotonic()
+        self._bar: Any = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._bar.start()
+            self._task = self._bar.add_task(self._label, total=self._n_rows, said="")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._n_done, said=self.said())
+            self._bar.stop()
+        log.info("  %s: %s", self._label, self._so_far())
+
+    def advance(self) -> None:
+        """A row is done."""
+        self._n_done += 1
+
+    def _show(self) -> None:
+        while not self._over.wait(REFRESH_S if self._bar is not None else LINE_EVERY_S):
+            if self._bar is not None:
+                self._bar.update(self._task, completed=self._n_done, said=self.said())
+            else:
+                left = f", {_duration(self._left_s())} left" if self._n_done else ""
+                log.info("  %s: %s%s", self._label, self._so_far(), left)
+
+    def _so_far(self) -> str:
+        return f"{self._n_done:,} of {self._n_rows:,} rows, {self.said()}"
+
+    def _left_s(self) -> float:
+        return (time.monotonic() - self._started) / self._n_done * (self._n_rows - self._n_done)
+
+    def said(self) -> str:
+        """Calls, rate, cost and failures, in words."""
+        seen = [each.seen for each in self._teacher.lines]
+        n_calls, n_cached = sum(each.n_calls for each in seen), sum(each.n_cached for each in seen)
+        n_failed = sum(sum(each.failed.values()) for each in seen)
+        sent = sum(each.n_answered for each in self._teacher.spending.models.values())
+        sent -= sum(each.n_answered for each in self._teacher.spending.before.values())
+        seconds = max(time.monotonic() - self._started, 1e-6)
+        parts = [f"{n_calls:,} calls", f"{sent / seconds:.1f}/s"]
+        parts += [f"{n_cached:,} from disk"] if n_cached else []
+        parts += [f"{n_failed:,} failed"] if n_failed else []
+        parts += [f"cost {self._teacher.spending.cost:.2f}"] if self._teacher.spending.cost else []
+        return ", ".join(parts)
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    return Bar(
+        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"), console=Console(stderr=True),
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
