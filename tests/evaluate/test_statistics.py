@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from zephyr.evaluate.statistics import bootstrap_mean, paired_difference
+from zephyr.evaluate.statistics import (
+    bootstrap_mean,
+    clustered_difference,
+    clustered_mean,
+    paired_difference,
+    standard_error,
+)
 
 
 def test_the_interval_is_that_of_a_normal_mean() -> None:
@@ -41,3 +47,37 @@ def test_noise_is_not_separable() -> None:
 def test_scores_of_different_prompts_are_refused() -> None:
     with pytest.raises(ValueError, match="2 and 3 given"):
         paired_difference([1, 2], [1, 2, 3])
+
+
+def test_groups_are_drawn_whole() -> None:
+    alike = [[level, level] for level in np.random.default_rng(5).normal(5, 2, 100)]
+    found, twice = clustered_mean(alike), bootstrap_mean([value for group in alike for value in group])
+    assert found.value == pytest.approx(twice.value)
+    assert found.n == 200
+    wide, narrow = (high - low for low, high in (found.interval, twice.interval))
+    assert wide == pytest.approx(2**0.5 * narrow, rel=0.1)
+
+
+def test_groups_of_other_sizes_weigh_by_their_values() -> None:
+    found = clustered_mean([[1, 1, 1], [5], []])
+    assert found.value == 2 and found.n == 4
+
+
+def test_one_value_a_group_is_the_plain_bootstrap() -> None:
+    values = np.random.default_rng(6).normal(5, 2, 100).tolist()
+    assert clustered_mean([[value] for value in values]) == bootstrap_mean(values)
+
+
+def test_no_value_is_no_mean() -> None:
+    with pytest.raises(ValueError, match="no value"):
+        clustered_mean([[], []])
+
+
+def test_differences_in_groups() -> None:
+    found = clustered_difference([[1, 1.5], [0.5], [1.2, 0.8]])
+    assert found.value == 1 and found.n == 3 and found.separable
+
+
+def test_the_standard_error_is_the_samples() -> None:
+    assert standard_error([0, 100, 100, 50]) == pytest.approx(23.935677)
+    assert standard_error([1]) is None

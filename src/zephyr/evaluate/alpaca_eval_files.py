@@ -1,5 +1,6 @@
 """AlpacaEval's files: a model's outputs, and annotations (judged pairs); read and written."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,12 @@ from zephyr.evaluate.alpaca_eval import BASELINE, DRAW, MODEL
 
 OUTPUTS = "AlpacaEval outputs: a list of objects with instruction, output, generator"
 ANNOTATIONS = "AlpacaEval annotations: a list of objects with instruction, output_1, output_2, preference"
+
+V1_BASELINE = "f780416f7abff52ee7f87ac667536d5d772539bcb8583a5c10fe838afcf4b04e"
+"""`fingerprint` of text_davinci_003's answers that all published figures of version 1 are against.
+
+Those in AlpacaEval's results/text_davinci_003 are others, later and shorter (308 characters on average, not 482).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,20 @@ def write_annotations(path: Path, annotations: Iterable[Annotation]) -> None:
     """As AlpacaEval writes annotations.json; a preference that could not be read is null."""
     rows = [asdict(each) for each in annotations]
     _write(path, [{k: v for k, v in row.items() if k != "raw_completion" or v is not None} for row in rows])
+
+
+def baseline_of(annotations: Iterable[Annotation]) -> list[Output]:
+    """The baseline's answers, as annotations of any model hold them beside the model's."""
+    return [
+        Output(instruction=each.instruction, output=each.output_1, generator=each.generator_1, dataset=each.dataset)
+        for each in annotations
+    ]
+
+
+def fingerprint(outputs: Iterable[Output]) -> str:
+    """Hash of what was answered to what, whatever the order and the names."""
+    answered = sorted((each.instruction, each.output) for each in outputs)
+    return hashlib.sha256(json.dumps(answered).encode()).hexdigest()
 
 
 def pairs(baseline: Sequence[Output], model: Sequence[Output]) -> list[tuple[Output, Output]]:

@@ -55,12 +55,6 @@ ALPACA_EVAL_PROMPT = Published(
     sha256="cf4bace43fa6ac71944b9ca2506587ad7c509478a219e98a3950abf9d5b42a98",
     licence="Apache-2.0",
 )
-ALPACA_EVAL_BASELINE = Published(
-    what="AlpacaEval's instructions with the baseline's answers (text_davinci_003)",
-    url=f"{_ALPACA_EVAL}/results/text_davinci_003/model_outputs.json",
-    sha256="af0bc112f08c88bf589bbfe6fc1036806d0a0f6fec9c4d5a4db860f5afe73b4b",
-    licence="CC BY-NC 4.0",
-)
 
 
 def obtain(file: Published, cache: Path | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def _rows(file: Path) -> list[Row]:
         rows = list(read_json(file))
     except UserError as error:
         raise UserError(f"{str(error).splitlines()[0]}\n{EXPECTED}") from None
-    except OSError as error:  # a damaged .gz
+    except (OSError, EOFError, zlib.error) as error:  # a damaged .gz
         raise UserError(f"{file}: can't be read ({error}).\n{EXPECTED}") from None
     broken = next((row for row in rows if row.fields is None), None)
     if broken is not None and len(rows) == sum(row.fields is None for row in rows):

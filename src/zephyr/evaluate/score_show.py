@@ -100,7 +100,7 @@ def _alpaca_eval(group: Sequence[Scored]) -> Table:
     rows, lengths = [], set()
     for each in group:
         if isinstance(found := each.figures, WinRate):
-            won = Cell(found.rate and found.rate.value, f"{_cell(found.rate).text} ±{number(found.standard_error)}")
+            won = Cell(found.rate and found.rate.value, f"{_cell(found.rate).text}±{number(found.standard_error)}")
             bounds = Cell(found.rate and found.rate.interval, _range(found.rate))
             outcome = words(f"{found.wins}/{found.losses}/{found.draws}")
             length = Cell(found.length, count(found.length))
