@@ -120,6 +120,14 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="judgments or annotations, made anywhere")
     score.add_argument("--json", action="store_true", help="for programs: a list, one object per model")
     score.add_argument("--questions", type=Path, metavar="FILE", help="question.jsonl, for categories of own questions")
+    labels = add("labels", _labels, "what preference labels are like: ties, lengths, agreement, suspicious values")
+    labels.add_argument("data", nargs="+", help="file, directory or Hub id (`ours=theirs` names columns), or a recipe")
+    labels.add_argument("--split", help="of a data set")
+    labels.add_argument("--name", help="configuration of a Hub data set")
+    labels.add_argument("--revision", help="of a Hub data set")
+    labels.add_argument("--score", choices=("mean", "overall"), default="mean",
+                        help="of scored answers: mean of the aspects, or the critique's (default: mean)")  # fmt: skip
+    labels.add_argument("-o", "--output", type=Path, metavar="DIR", help="write labels.json and labels.md there")
     chat = add("chat", _chat, "talk to a model")
     chat.add_argument("model", help="model directory, run directory, recipe or Hub id")
     chat.add_argument("--system", default="", help="system message")
@@ -290,6 +298,15 @@ def _score(arguments: argparse.Namespace) -> None:
     from zephyr.evaluate.score import score_command
 
     score_command(arguments.files, arguments.questions, as_json=arguments.json)
+
+
+def _labels(arguments: argparse.Namespace) -> None:
+    from zephyr.data.label_sources import labels_command
+
+    labels_command(
+        arguments.data, arguments.overrides, split=arguments.split, name=arguments.name, revision=arguments.revision,
+        score=arguments.score, output=arguments.output,
+    )  # fmt: skip
 
 
 def _chat(arguments: argparse.Namespace) -> None:
