@@ -114,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
     run = add("run", _run, "run the recipe", recipe=True)
     run.add_argument("--print", action="store_true", help="show the command that would start the processes instead")
     run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
+    run.add_argument("--offline", action="store_true", help="ask no model: answers come from disk, or the row fails")
     run.add_argument("--slurm", type=Path, metavar="CLUSTER", help="submit it to Slurm (recipes/clusters/slurm.yaml)")
     add("report", _report, "page and tables of a run directory").add_argument("directory", type=Path)
     score = add("score", _score, "figures of judged answers: FastChat's MT-Bench judgments, AlpacaEval's annotations")
@@ -225,6 +226,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from zephyr.run import INTERRUPTED, announce, execute, run_inputs, status
 
     loaded, words = load_named(arguments), words_of(arguments)
+    if arguments.offline:
+        from zephyr.teacher.ask import OFFLINE
+
+        os.environ[OFFLINE] = "1"  # for the inputs too, which run in processes of their own
     if arguments.slurm:
         from zephyr.launch.slurm import submit
 
