@@ -20,7 +20,7 @@ from zephyr.recipe.sections import Source
 
 SCORE_COLUMNS = (
     ("score_chosen", "score_rejected"), ("chosen-rating", "rejected-rating"), ("chosen_rating", "rejected_rating"),
-    ("chosen_score", "rejected_score"),
+    ("chosen_score", "rejected_score"), ("rating_chosen", "rating_rejected"),
 )  # fmt: skip
 """Where pairs have their scores, in published data sets; also inside `metadata`."""
 MODEL_COLUMNS = (("chosen_model", "rejected_model"), ("chosen-model", "rejected-model"))
