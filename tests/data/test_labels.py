@@ -1,13 +1,15 @@
 import json
 import math
 import random
+import statistics
 
 import pytest
 from tests.data.scored import completion, row
 
 from zephyr.cli import main
+from zephyr.data.agreement import agreement
 from zephyr.data.label_sources import collect
-from zephyr.data.labels import EMPTY, IDENTICAL, TRUNCATED, Labels, agreement, share, spearman
+from zephyr.data.labels import EMPTY, IDENTICAL, TRUNCATED, Labels, share, spearman
 from zephyr.data.sources import read
 from zephyr.data.ultrafeedback import from_ultrafeedback
 from zephyr.recipe.sections import Source
@@ -97,8 +99,19 @@ def test_agreement_of_a_judge_that_always_says_the_same_and_of_one_that_rolls_di
 
 def test_agreement_counts_ties_apart():
     found = agreement([[(5, 5), (5, 3), (1, 1)]])
-    assert found["same_order"] == share(2, 2) and found["order_undecided"] == share(1, 3)
+    assert found["same_order"] == {"value": 1, "n": 2} and found["order_undecided"] == {"value": 1 / 3, "n": 3}
     assert found["best_undecided"]["value"] == 1
+
+
+def test_the_interval_of_agreement_is_over_prompts():
+    """Copies of a prompt's answers add no prompts, so they make no interval narrower."""
+    dice = random.Random(0)
+    prompts = [[tuple(dice.randint(1, 6) for _ in range(2)) for _ in range(2)] for _ in range(50)]
+    once, copied = (agreement([prompt * times for prompt in prompts])["two_equal"] for times in (1, 9))
+    assert copied["n"] == 9 * once["n"]
+    assert (copied["low"], copied["high"]) == pytest.approx((once["low"], once["high"]))
+    values = [sum(a == b for a, b in prompt) / 2 for prompt in prompts]
+    assert once["high"] - once["value"] == pytest.approx(1.96 * statistics.stdev(values) / 50**0.5, rel=1e-3)
 
 
 def figures(path, score="mean", **settings):
@@ -170,7 +183,5 @@ def test_real_labels(shared):
     found = figures(str(shared / "ultrafeedback/train.jsonl"))
     assert found["pairs"]["ties"]["value"] == 0.111 and found["suspicious"][IDENTICAL] == 4
     zephyr = figures(str(shared / "alpaca_eval/zephyr-7b-beta/annotations.json"))
-    assert zephyr["models"]["zephyr-7b-beta"]["chosen"] == pytest.approx(
-        727, abs=1
-    )  # 90.60 % of 803
+    assert zephyr["models"]["zephyr-7b-beta"]["chosen"] == pytest.approx(727, abs=1)  # 90.60 % of 803
     assert zephyr["pairs"]["longer_wins"]["value"] > 0.85 > 0.6 > found["pairs"]["longer_wins"]["value"]

@@ -232,7 +232,7 @@ def key_figures(figures: dict[str, Any]) -> dict[str, float]:
         "score_length_spearman": answers.get("score_length_spearman", {}).get("value"),
         "judgments_same_order": judged.get("same_order", {}).get("value"),
     }
-    return {name: round(value, 4) for name, value in found.items() if value is not None}
+    return {name: round(value, 1 if value > 10 else 4) for name, value in found.items() if value is not None}
 
 
 def _warnings(recipe: BinarizeRecipe, counts: dict[str, int], figures: dict[str, Any]) -> list[str]:

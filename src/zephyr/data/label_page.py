@@ -27,8 +27,9 @@ def label_page(figures: dict[str, Any], title: str) -> str:
 
 
 NOTES = """\
-Lengths are in characters. Shares are with Wilson's 95 % interval, correlations are Spearman's. "The longer wins" leaves
-out pairs of equal length and of equal scores; "the longer is chosen" leaves out only the former.
+Lengths are in characters. Shares are with Wilson's 95 % interval, those of agreement with one over prompts;
+correlations are Spearman's. "The longer wins" leaves out pairs of equal length and of equal scores; "the longer is
+chosen" leaves out only the former.
 """
 MODEL_COLUMNS = ("model", "answers", "mean score", "mean characters", "chosen", "rejected")
 
@@ -63,9 +64,9 @@ def _agreement_rows(found: dict[str, Any]) -> Iterable[Sequence[str]]:
     if found["reliability"] is not None:
         yield "reliability of one judgment, ICC(1)", f"{found['reliability']:.2f}", ""
     yield "two judgments put two answers in the same order, where both decide", *_share(found["same_order"])
-    yield "one of the two has them equal", *_share(found["order_undecided"])
+    yield "one or both judgments have the two answers equal", *_share(found["order_undecided"])
     yield "two judgments have the same best answer, where both have one", *_share(found["same_best"])
-    yield "one of the two has several best", *_share(found["best_undecided"])
+    yield "one or both judgments have several best", *_share(found["best_undecided"])
 
 
 def _model_rows(models: dict[str, Any]) -> Iterable[Sequence[str]]:
@@ -77,7 +78,8 @@ def _model_rows(models: dict[str, Any]) -> Iterable[Sequence[str]]:
 def _share(share: dict[str, float]) -> tuple[str, str]:
     if "value" not in share:
         return "none", "0"
-    return f"{share['value']:.1%} ({share['low']:.1%} to {share['high']:.1%})", f"{share['n']:,}"
+    interval = f" ({share['low']:.1%} to {share['high']:.1%})" if "low" in share else ""
+    return f"{share['value']:.1%}{interval}", f"{share['n']:,}"
 
 
 def _number(number: dict[str, float]) -> tuple[str, str]:

@@ -8,11 +8,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from zephyr.data.agreement import SAME, Z, agreement
 from zephyr.data.ultrafeedback import Score, ScoredPrompt
 
 IDENTICAL = "chosen equal to rejected"
@@ -21,10 +21,6 @@ TRUNCATED = "answer cut at the length limit"
 DUPLICATE_ANSWERS = "prompts with two equal answers"
 GAPS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, math.inf)
 """Upper bounds of the bins in which differences of scores are counted; the first holds ties."""
-Z = 1.959964
-"""Standard normal quantile of a 95 % interval."""
-SAME = 1e-9
-"""Scores closer than this are the same: means of thirds and quarters differ in their last bits."""
 
 
 @dataclass
@@ -205,63 +201,3 @@ def _models(models: dict[str, list[tuple[float, int]]], sides: dict[str, Counter
         counts = {side: counter[name] for side, counter in sides.items()}
         found[name] = {"answers": len(columns), **means, **counts}
     return found
-
-
-def agreement(prompts: Sequence[Sequence[tuple[float, ...]]]) -> dict[str, Any]:
-    """How far repeated judgments of the same answers agree.
-
-    Args:
-        prompts: per prompt, per answer, its judgments; the same place means the same judgment session.
-    """
-    answers = [each for prompt in prompts for each in prompt]
-    two = [(a, b) for each in answers for a, b in combinations(each, 2)]
-    orders, bests = Counter[str](), Counter[str]()
-    for prompt in prompts:
-        orders.update(_orders(prompt))
-        bests.update(_bests(prompt))
-    decided = orders["same"] + orders["opposite"]
-    return {
-        "n_prompts": len(prompts),
-        "n_answers": len(answers),
-        "all_equal": share(sum(max(each) - min(each) < SAME for each in answers), len(answers)),
-        "two_equal": share(sum(abs(a - b) < SAME for a, b in two), len(two)),
-        "two_within_one": share(sum(abs(a - b) <= 1 + SAME for a, b in two), len(two)),
-        "mean_difference": float(np.mean([abs(a - b) for a, b in two])),
-        "reliability": _reliability(answers),
-        "same_order": share(orders["same"], decided),
-        "order_undecided": share(orders["tied"], decided + orders["tied"]),
-        "same_best": share(bests["same"], bests["same"] + bests["other"]),
-        "best_undecided": share(bests["tied"], sum(bests.values())),
-    }
-
-
-def _reliability(answers: Sequence[tuple[float, ...]]) -> float | None:
-    """Intraclass correlation ICC(1) of a single judgment (Shrout and Fleiss 1979), of answers judged equally often."""
-    times = Counter(len(each) for each in answers).most_common(1)[0][0]
-    table = np.array([each for each in answers if len(each) == times], dtype=float)
-    if len(table) < 2:
-        return None
-    between = times * table.mean(axis=1).var(ddof=1)
-    inside = table.var(axis=1, ddof=1).mean()
-    whole = between + (times - 1) * inside
-    return float((between - inside) / whole) if whole > 0 else None
-
-
-def _orders(prompt: Sequence[tuple[float, ...]]) -> Iterable[str]:
-    """For every two answers and every two judgments: whether both put the same answer first."""
-    for a, b in combinations(prompt, 2):
-        signs = [0 if abs(x - y) < SAME else 1 if x > y else -1 for x, y in zip(a, b, strict=False)]
-        for one, other in combinations(signs, 2):
-            yield "tied" if 0 in (one, other) else "same" if one == other else "opposite"
-
-
-def _bests(prompt: Sequence[tuple[float, ...]]) -> Iterable[str]:
-    """For every two judgments of a prompt: whether they have the same best answer."""
-    if len(prompt) < 2:
-        return
-    best = []
-    for scores in zip(*prompt, strict=False):
-        first = [n for n, score in enumerate(scores) if score >= max(scores) - SAME]
-        best.append(first[0] if len(first) == 1 else None)
-    for one, other in combinations(best, 2):
-        yield "tied" if one is None or other is None else "same" if one == other else "other"
