@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from zephyr.recipe.problems import Parts
+from zephyr.recipe.teacher_checks import teacher_checks
 
 Found = tuple[Parts, str]
 
 
 def cross_checks(stage: str, data: dict[str, Any]) -> Iterator[Found]:
     """Mistakes between keys: where, and the sentence. Values of a wrong type are passed over; they have their own."""
+    yield from teacher_checks(stage, data)
     if "model" in data:
         yield from _model(_mapping(data, "model"), _mapping(data, "train"))
     if stage in ("cpt", "sft", "dpo"):

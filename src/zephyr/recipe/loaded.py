@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zephyr.recipe.keys import key_at
 from zephyr.recipe.problems import Origin, Parts, dotted
-from zephyr.recipe.schema import NOT_SCIENCE, Recipe
+from zephyr.recipe.schema import NOT_SCIENCE, RECIPES, Recipe
+from zephyr.recipe.teacher import Budget, LanguageModel, is_asking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +81,25 @@ def digest(data: dict[str, Any], named: dict[str, Any] | None = None) -> str:
     science = [
         [list(parts), (named or {}).get(dotted(parts), value)]
         for parts, value in leaves(data)
-        if not any(dotted(parts[: n + 1]) in NOT_SCIENCE for n in range(len(parts)))
+        if is_science(data, parts)
     ]
     science.sort(key=lambda each: json.dumps(each[0]))
     return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()
+
+
+def is_science(data: dict[str, Any], parts: Parts) -> bool:
+    """Whether a value of a recipe changes what its run computes."""
+    if any(dotted(parts[: n + 1]) in NOT_SCIENCE for n in range(len(parts))):
+        return False
+    key = key_at(data["stage"], parts) if data.get("stage") in RECIPES else None
+    if key is None or key.section not in (LanguageModel, Budget):
+        return True
+    if key.section is Budget:
+        return False
+    model: Any = data
+    for part in parts[:-1]:
+        model = model[part]
+    return not is_asking(str(parts[-1]), model)
 
 
 def difference(a: Loaded, b: Loaded) -> list[tuple[str, Any, Any]]:

@@ -19,11 +19,17 @@ def references(stage: str, data: Any, parts: Parts = ()) -> Iterator[tuple[Parts
     """Every text that may name a recipe or a local file: its place, the text, and which artefact it means."""
     if isinstance(data, dict | list):
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
-            yield from references(stage, value, (*parts, key))
+            if not (key == "model" and _is_served(data) and not names_a_recipe(str(value))):
+                yield from references(stage, value, (*parts, key))
     elif isinstance(data, str):
         key = key_at(stage, parts)
         if key and key.names:
             yield parts, data, key.names.artefact
+
+
+def _is_served(model: Any) -> bool:
+    """Whether a model's name is one that its server knows, whatever files there are here."""
+    return isinstance(model, dict) and (model.get("base_url") is not None or model.get("world") is not None)
 
 
 def locate(text: str, origin: Origin, recipe_file: Path) -> Path | None:

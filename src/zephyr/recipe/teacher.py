@@ -69,3 +69,16 @@ class Budget:
     """Requests sent, tries included. Default: no limit."""
     max_cost: float | None = Field(default=None, gt=0)
     """In the currency of the prices. Default: no limit."""
+
+
+NOT_SCIENCE_OF_A_MODEL = {
+    "api_key_env", "max_concurrency", "requests_per_minute", "tokens_per_minute", "timeout_s", "max_attempts",
+    "first_retry_s", "max_tokens_key", "price_per_million_input_tokens", "price_per_million_output_tokens",
+    "batch_size",
+}  # fmt: skip
+"""Keys of a LanguageModel that don't change its answers, only how and when it is asked."""
+
+
+def is_asking(key: str, model: dict[str, Any]) -> bool:
+    """Whether a key of a LanguageModel is no science; `base_url` is none where `revision` says what is served there."""
+    return key in NOT_SCIENCE_OF_A_MODEL or (key == "base_url" and model.get("revision") is not None)
