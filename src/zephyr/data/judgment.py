@@ -1,18 +1,16 @@
 """Reading a judgment: scores for exactly the answers that were judged, each in its range, or the fault that it has.
 
 Nothing is made up: what can't be read, or can be read in two ways, is a fault, and the judge is asked again. Nothing
-that a model wrote is evaluated; `ast.literal_eval` reads literals only.
+that a model wrote is evaluated (see json_in_text.py).
 """
 
-import ast
-import json
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zephyr.data.counts import excerpt
+from zephyr.data.json_in_text import KeyTwice, objects_in
 from zephyr.data.rubric import CRITIQUE, LABELS, OVERALL, Aspect, Rubric, has_critique
 
 
@@ -53,8 +51,13 @@ def read_judgment(text: str, rubric: Rubric, names: Sequence[str], n_answers: in
     """
     found: list[list[Scores]] = []
     fault: Unreadable | None = None
-    objects, broken = _objects(text)
+    try:
+        objects, broken = objects_in(text)
+    except KeyTwice:
+        raise Unreadable("a key twice", text) from None
     for each in objects:
+        if isinstance(each, list) and not isinstance(each[0], dict):
+            continue  # "[1]" in prose
         try:
             scores = _scores(each, rubric, names, n_answers)
         except Unreadable as error:
@@ -71,78 +74,6 @@ def read_judgment(text: str, rubric: Rubric, names: Sequence[str], n_answers: in
     if fault:
         raise fault
     return _scores(_from_lines(text, names, n_answers), rubric, names, n_answers)
-
-
-# Objects in a text
-
-
-class _Twice(Exception):
-    """A key that an object has twice."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise _Twice
-    return dict(pairs)
-
-
-_OPENING = re.compile(r"[{\[]")
-_BEGINS = re.compile(r"[{\[]\s*[\"'{]")
-_decoder = json.JSONDecoder(strict=False, object_pairs_hook=_once)
-MOST_ENDS = 8
-"""Closing brackets tried for text that is almost JSON: more prose with brackets than that is not read."""
-
-
-def _objects(text: str) -> tuple[list[Any], bool]:
-    """Every outermost JSON object in a text, or list of them, with prose or code fences around it or not.
-
-    And whether there is something that begins as one and can't be read.
-    """
-    objects, broken, at = [], False, 0
-    while found := _OPENING.search(text, at):
-        value, at = _object_at(text, found.start())
-        broken = broken or (value is None and _BEGINS.match(text, found.start()) is not None)
-        if value and (isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))):
-            objects.append(value)
-    return objects, broken
-
-
-def _object_at(text: str, start: int) -> tuple[Any, int]:
-    """The object that starts there and where it ends; None and the next place to look if there is none."""
-    try:
-        return _decoder.raw_decode(text, start)
-    except _Twice:
-        raise Unreadable("a key twice", text[start:]) from None
-    except (ValueError, RecursionError):
-        pass
-    closing = {"{": "}", "[": "]"}[text[start]]
-    ends = [found.end() for found in re.finditer(re.escape(closing), text[start:])]
-    for end in reversed(ends[-MOST_ENDS:]):
-        value = _almost_json(text[start : start + end])
-        if value is not None:
-            return value, start + end
-    return None, start + 1
-
-
-def _almost_json(text: str) -> Any:
-    """What a text means that is JSON but for single quotes, trailing commas or Python's words; None if it isn't."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes in the judge's text
-            tree = ast.parse(text.strip(), mode="eval")
-        for node in ast.walk(tree):
-            keys = [ast.dump(key) for key in node.keys if key] if isinstance(node, ast.Dict) else []
-            if len(set(keys)) < len(keys):
-                raise Unreadable("a key twice", text)
-        return ast.literal_eval(tree)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        pass
-    try:
-        return json.loads(re.sub(r",(\s*[}\]])", r"\1", text), strict=False, object_pairs_hook=_once)
-    except _Twice:
-        raise Unreadable("a key twice", text) from None
-    except (ValueError, RecursionError):
-        return None
 
 
 # From an object to scores

@@ -1,4 +1,4 @@
-"""What models are asked to answer: prompts for `feedback`, and the topics and first instructions `dialogues` begins with."""
+"""What models are asked to answer: prompts for `feedback`; topics and first instructions for `dialogues`."""
 
 from dataclasses import dataclass
 from typing import Any

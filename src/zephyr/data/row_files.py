@@ -1,7 +1,7 @@
 """Files of rows that a stage writes: as drafts while it runs, under their names when it is done."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +10,7 @@ from typing import IO, Any
 class RowFiles:
     """Open files of rows, `<name>.jsonl` of one directory; a kill leaves the finished files as they were."""
 
-    def __init__(self, files: dict[str, IO[str]]) -> None:
+    def __init__(self, files: Mapping[str, IO[str]]) -> None:
         self._files = files
         self.counts = dict.fromkeys(files, 0)
 
@@ -22,7 +22,11 @@ class RowFiles:
                 text.encode()
             except UnicodeEncodeError:  # half a surrogate pair, as models at times send
                 text = json.dumps(row)
-        self._files[name].write(text + "\n")
+        self.write_line(name, text + "\n")
+
+    def write_line(self, name: str, line: str) -> None:
+        """Adds a row that is JSON already, with its line feed."""
+        self._files[name].write(line)
         self.counts[name] += 1
 
 

@@ -1,0 +1,307 @@
+"""The `dialogues` stage: self-instruct dialogues with a teacher (section 3.1 of arXiv 2310.16944).
+
+The teacher answers a first instruction, then, put in the user's place, writes the next one from its answer, and so on.
+Out: `dialogues.jsonl` (`prompt`, `prompt_id`, `messages`), `set_aside.jsonl` (what came to nothing, and why) and
+`duplicates.jsonl` (first instructions dropped as near duplicates of others).
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr.data.asking import SetAside, ask_usable, drawn, refuse_set_aside
+from zephyr.data.first_instructions import (
+    DialogueWording,
+    read_dialogue_wording,
+    requests_for_instructions,
+    unquoted,
+    write_instructions,
+)
+from zephyr.data.prompts import Seed
+from zephyr.data.row_files import RowFiles, row_files
+from zephyr.data.similar import near_duplicates, words
+from zephyr.data.sources import identity
+from zephyr.data.store import cache_root
+from zephyr.data.turns import Messages, Unusable, assistant, prompt_id, user
+from zephyr.data.usable import read_rows
+from zephyr.data.wording import fill, wording_file
+from zephyr.data.wording import identity as wording_identity
+from zephyr.errors import UserError
+from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.teacher.ask import Teacher, run_rows
+from zephyr.teacher.call import Answer, Call
+
+log = logging.getLogger("zephyr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class First:
+    """A first instruction and what is drawn for its dialogue."""
+
+    prompt: str
+    origin: str
+    """`seed`, `topic: ...` or `examples`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialogue:
+    """A dialogue as far as it came."""
+
+    first: First
+    persona: str
+    messages: Messages
+    set_aside: SetAside | None = None
+    """Why it ended before its time."""
+
+
+@dataclass
+class Tally:
+    """What became of seeds, instructions and dialogues."""
+
+    rows_read: int
+    unusable: Counter[str]
+    written: Counter[str]
+    """Where first instructions are from (`seed`, `topic`, `examples`) -> how many."""
+    not_written: int
+    """Instructions asked for that did not come."""
+    dropped: int = 0
+    """Near duplicates."""
+    left: int = 0
+    """First instructions beyond `dialogues.count`."""
+
+
+def run(recipe: DialoguesRecipe, run_dir: Path) -> dict[str, Any]:
+    """Writes the dialogues; returns the counts.
+
+    Raises:
+        UserError: the seeds can't give so many dialogues, the budget is used up, a model answers nothing any more, or
+            more dialogues than allowed came to nothing.
+    """
+    wording = read_dialogue_wording(recipe.dialogues.prompts)
+    check_personas(recipe, wording)
+    seeds, tally = _seeds(recipe)
+    reasons: Counter[str] = Counter()
+    with row_files(run_dir, "dialogues", "set_aside", "duplicates") as files:
+        instructions = _instructions(recipe, run_dir, seeds, files, tally, reasons)
+        chosen = _chosen(recipe, instructions, files, tally)
+        for dialogue in _dialogues(recipe, run_dir, wording, chosen):
+            _write(dialogue, files, reasons)
+        n_tried = len(chosen)
+        listed = run_dir / ".set_aside.jsonl.draft"
+        refuse_set_aside(
+            reasons, max(n_tried, 1), recipe.dialogues.max_set_aside_share, what="dialogues",
+            key="dialogues.max_set_aside_share", listed=listed,
+        )  # fmt: skip
+    return _result(recipe, run_dir, files.counts, n_tried, tally, reasons)
+
+
+def check_personas(recipe: DialoguesRecipe, wording: DialogueWording) -> None:
+    """UserError if the recipe names a persona that its wording does not have, or gives none a weight."""
+    weights = recipe.dialogues.personas
+    unknown = [name for name in weights if name not in wording.personas]
+    if unknown:
+        raise UserError(
+            f"dialogues.personas: there is no {', '.join(unknown)} in {recipe.dialogues.prompts}; "
+            f"there are {', '.join(wording.personas)}"
+        )
+    if weights and not any(weight > 0 for weight in weights.values()):
+        raise UserError("dialogues.personas: none of them has a weight above 0")
+
+
+def _seeds(recipe: DialoguesRecipe) -> tuple[list[Seed], Tally]:
+    seeds: list[Seed] = []
+    unusable: Counter[str] = Counter()
+    for source in recipe.dialogues.seeds:
+        for _, found in read_rows("dialogues", source, recipe.seed):
+            if isinstance(found, Unusable):
+                unusable[found.reason] += 1
+            else:
+                seeds.append(found)
+    prompts = sum(bool(each.prompt) for each in seeds)
+    return seeds, Tally(
+        rows_read=len(seeds) + unusable.total(),
+        unusable=unusable,
+        written=Counter(seed=prompts) if prompts else Counter(),
+        not_written=0,
+    )
+
+
+# First instructions
+
+
+def _instructions(
+    recipe: DialoguesRecipe,
+    run_dir: Path,
+    seeds: Sequence[Seed],
+    files: RowFiles,
+    tally: Tally,
+    reasons: Counter[str],
+) -> list[First]:
+    """Seed prompts, and what the teacher writes about topics and after examples."""
+    found = [First(prompt=each.prompt, origin="seed") for each in seeds if each.prompt]
+    requests = requests_for_instructions(recipe, seeds)
+    most = len(found) + sum(each.count for each in requests)
+    if most < recipe.dialogues.count:
+        raise UserError(
+            f"dialogues.count: {recipe.dialogues.count:,} dialogues are wanted, and the seeds give {most:,} first "
+            f"instructions at most ({len(found):,} seed prompts, {most - len(found):,} written by the teacher).\n"
+            "  Ways out: more seeds, a higher `instructions_per_topic` or `instructions_like_seeds`, a lower `count`"
+        )
+    if not requests:
+        return found
+    answers = run_rows(
+        requests, lambda teacher, request: write_instructions(teacher, recipe, request),
+        models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(requests),
+        label="first instructions",
+    )  # fmt: skip
+    for _, written in answers:
+        kind = written.request.origin.split(":")[0]
+        tally.written[kind] += len(written.instructions)
+        tally.not_written += written.request.count - len(written.instructions)
+        found += [First(prompt=text, origin=written.request.origin) for text in written.instructions]
+        if written.set_aside is not None:
+            if written.set_aside.reason == "not_cached":
+                reasons["not_cached"] += 1
+            files.write("set_aside", {"origin": written.request.origin, **asdict(written.set_aside)})
+    return found
+
+
+def _chosen(recipe: DialoguesRecipe, instructions: list[First], files: RowFiles, tally: Tally) -> list[First]:
+    """Shuffled, near duplicates left out, the first `count` of them."""
+    drawn(recipe.seed, "order").shuffle(instructions)
+    duplicates = near_duplicates([each.prompt for each in instructions], recipe.dialogues.max_similarity)
+    for n, like in duplicates.items():
+        row = {"prompt": instructions[n].prompt, "origin": instructions[n].origin, "like": instructions[like].prompt}
+        files.write("duplicates", row)
+    kept = [each for n, each in enumerate(instructions) if n not in duplicates]
+    tally.dropped, tally.left = len(duplicates), max(0, len(kept) - recipe.dialogues.count)
+    return kept[: recipe.dialogues.count]
+
+
+# Dialogues
+
+
+def _dialogues(recipe: DialoguesRecipe, run_dir: Path, wording: DialogueWording, chosen: list[First]) -> Any:
+    found = run_rows(
+        chosen, lambda teacher, first: _dialogue(teacher, recipe, wording, first),
+        models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(chosen), label="dialogues",
+    )  # fmt: skip
+    return (dialogue for _, dialogue in found)
+
+
+async def _dialogue(teacher: Teacher, recipe: DialoguesRecipe, wording: DialogueWording, first: First) -> Dialogue:
+    """Answer, next instruction, answer, ..., for as many turns as are drawn for the first instruction."""
+    messages: Messages = [user(first.prompt)]
+    rng = drawn(recipe.seed, "dialogue", prompt_id(messages))
+    n_turns = rng.choice(recipe.dialogues.turns)
+    weights = recipe.dialogues.personas or dict.fromkeys(wording.personas, 1.0)
+    (persona,) = rng.choices(list(weights), weights=list(weights.values()))
+    for turn in range(n_turns):
+        if turn:
+            asked = fill(wording.next_turn, persona=wording.personas[persona], aim=rng.choice(wording.aims))
+            found = await _say(teacher, recipe, [*messages, user(asked)], f"instruction {turn + 1}", messages)
+            if isinstance(found, SetAside):
+                return Dialogue(first=first, persona=persona, messages=messages, set_aside=found)
+            messages = [*messages, user(said_by_user(found.text))]
+        found = await _say(teacher, recipe, messages, f"answer {turn + 1}", None)
+        if isinstance(found, SetAside):
+            return Dialogue(first=first, persona=persona, messages=messages, set_aside=found)
+        messages = [*messages, assistant(found.text.strip())]
+    return Dialogue(first=first, persona=persona, messages=messages)
+
+
+async def _say(
+    teacher: Teacher, recipe: DialoguesRecipe, messages: Messages, step: str, before: Messages | None
+) -> Answer | SetAside:
+    """The teacher's next text; with `before` it is the user's, who says nothing twice."""
+    call = Call(
+        messages=tuple(messages),
+        temperature=recipe.sampling.temperature,
+        top_p=recipe.sampling.top_p,
+        max_tokens=recipe.sampling.max_tokens,
+        seed=recipe.seed,
+    )
+
+    def fault_of(text: str) -> str | None:
+        return None if before is None else fault_of_instruction(said_by_user(text), before)
+
+    return await ask_usable(
+        teacher, recipe.teacher, call, step=step, attempts=recipe.dialogues.attempts, fault_of=fault_of
+    )
+
+
+def said_by_user(text: str) -> str:
+    """A next instruction without the label and the quotation marks that teachers put around it at times."""
+    text = text.strip()
+    for label in ("User:", "**User:**", "Human:"):
+        text = text.removeprefix(label).strip()
+    return unquoted(text)
+
+
+def fault_of_instruction(text: str, before: Messages) -> str | None:
+    """Why a next instruction can't be used: it says nothing, or what was said before."""
+    said = words(text)
+    if not said:
+        return "an instruction without words"
+    if any(words(each["content"]) == said for each in before):
+        return "a repetition"
+    return None
+
+
+# What came of it
+
+
+def _write(dialogue: Dialogue, files: RowFiles, reasons: Counter[str]) -> None:
+    row = {
+        "prompt": dialogue.first.prompt,
+        "prompt_id": prompt_id([user(dialogue.first.prompt)]),
+        "messages": dialogue.messages,
+        "persona": dialogue.persona,
+        "origin": dialogue.first.origin,
+    }
+    if dialogue.set_aside is None:
+        files.write("dialogues", row)
+    else:
+        reasons[dialogue.set_aside.reason] += 1
+        files.write("set_aside", {**row, **asdict(dialogue.set_aside)})
+
+
+def _result(
+    recipe: DialoguesRecipe, run_dir: Path, counts: dict[str, int], n_tried: int, tally: Tally, reasons: Counter[str]
+) -> dict[str, Any]:
+    n_written = counts["dialogues"]
+    log.info(
+        "  %s dialogues, %s set aside, %s near duplicates dropped before", n_written, reasons.total(), tally.dropped
+    )
+    warnings = []
+    if n_tried < recipe.dialogues.count:
+        warnings.append(
+            f"{recipe.dialogues.count:,} dialogues were wanted, and {n_tried:,} first instructions are left without "
+            "near duplicates: more seeds, or a higher dialogues.max_similarity"
+        )
+    return {
+        "numbers": {
+            "dialogues": n_written,
+            "set_aside": reasons.total(),
+            "near_duplicates": tally.dropped,
+        },
+        "counts": {
+            "seeds_read": tally.rows_read,
+            "unusable": dict(tally.unusable.most_common()),
+            "first_instructions": dict(tally.written),
+            "instructions_not_written": tally.not_written,
+            "near_duplicates": tally.dropped,
+            "not_needed": tally.left,
+            "dialogues_tried": n_tried,
+            "dialogues": n_written,
+            "set_aside": dict(reasons.most_common()),
+        },
+        "warnings": warnings,
+        "provenance": {
+            "data": [identity(source, cache_root() / "sha256") for source in recipe.dialogues.seeds],
+            "wording": wording_identity(wording_file(recipe.dialogues.prompts, "dialogues")),
+        },
+    }
