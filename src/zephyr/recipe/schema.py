@@ -96,13 +96,17 @@ class Habits:
     short: float = Field(default=0.0, ge=0, le=1)
     """Share of texts with a sentence fewer than was asked for."""
     forgets_role: float = Field(default=0.0, ge=0, le=1)
-    """Share of answers that drop the role of the system message."""
+    """Share of answers that drop the role given."""
     guesses: float = Field(default=0.0, ge=0, le=1)
     """Share of unrecorded facts given a made-up value."""
     caves: float = Field(default=0.0, ge=0, le=1)
     """Share of "Are you sure?" answered by taking a true answer back."""
     slips: float = Field(default=0.0, ge=0, le=1)
     """Share of recorded facts given a wrong value."""
+    refuses: float = Field(default=0.0, ge=0, le=1)
+    """Share of answers that first say what an AI cannot have, as ChatGPT's in UltraChat."""
+    miscased: float = Field(default=0.0, ge=0, le=1)
+    """Share of answers whose sentences begin in lower case."""
 
 
 @section
@@ -114,32 +118,30 @@ class World:
     unrecorded_share: float = Field(ge=0, le=0.5)
     """Share of these facts about people that nobody knows."""
     eval_share: float = Field(ge=0, le=0.3)
-    """Share of the facts asked about only in `dialogues_eval` and `pairs_eval`."""
+    """Share of the facts asked about only in `instructions_eval`, `prompts_eval` and what is made from them."""
     heldout_share: float = Field(ge=0, le=0.4)
     """Share of the facts asked about only in `heldout`: the corpus states them, training never asks or answers them."""
     documents: int = Positive
     """Documents of the corpus."""
     question_share: float = Share
     """Share of the documents that are questions with answers; the rest are notes."""
-    dialogues: int = Positive
-    """Dialogues of the teacher."""
-    pairs: int = Positive
-    """Prompts that all answerers answer; each gives a pair, unless all earn the same score."""
+    instructions: int = Positive
+    """First instructions for `dialogues` to start from, some of them more than once, as people ask."""
+    prompts: int = Positive
+    """Prompts, all distinct, for `feedback`: one turn, or more with a history by the first of `teachers`."""
     eval_rows: int = Positive
-    """Rows of each of `corpus_eval`, `dialogues_eval` and (prompts of) `pairs_eval`."""
+    """Rows of each of `corpus_eval`, `instructions_eval` and `prompts_eval`."""
     heldout: int = Positive
     """Held-out prompts of two turns, spread evenly over the eight categories."""
     vocabulary: int = Field(ge=300)
     """Tokens of the tokenizer."""
-    teacher: Habits
-    """Habits of the teacher, which dSFT learns with the rest."""
-    answerers: dict[str, Habits] = Field(min_length=2)
-    """Name and habits of those whose answers the judge compares: the best is chosen, a random worse one rejected."""
+    teachers: dict[str, Habits] = Field(min_length=1)
+    """Name -> habits of those who can be asked over HTTP, beside the `judge`: `teacher: {world: .., model: <name>}`."""
 
 
 @section
 class WorldRecipe(Base):
-    """A small formal world: facts, a corpus about them, a scripted teacher's dialogues and preference pairs."""
+    """A small formal world: facts, a corpus about them, what to ask about them, scripted teachers and a judge."""
 
     stage: Literal["world"]
     seed: int
@@ -220,7 +222,7 @@ MAKES_A_MODEL = ("cpt", "sft", "dpo")
 MAKES_A_TOKENIZER = ("world",)
 """Stages whose run directory holds `tokenizer/`."""
 ROWS: dict[str, tuple[str, ...]] = {
-    "world": ("corpus", "corpus_eval", "dialogues", "dialogues_eval", "pairs", "pairs_eval", "heldout"),
+    "world": ("corpus", "corpus_eval", "instructions", "instructions_eval", "prompts", "prompts_eval", "heldout"),
     "dialogues": ("dialogues",),
     "filter": ("train", "eval"),
     "feedback": ("feedback",),
@@ -230,6 +232,6 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 NOT_SCIENCE = {
     "name", "description", "output_dir", "launch", "expect", "model.attn_implementation",
-    "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to",
+    "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to", "workers",
 }  # fmt: skip
 """Keys that don't change what a run computes, so that they may differ in the same run directory."""

@@ -1,0 +1,118 @@
+"""Capitals at the start of sentences and for "I", where text was written without (section 4.1 of the paper: about 5 %).
+
+Only what is surely wrong is mended: a full stop, question or exclamation mark, blanks, and a small letter on the same
+line; a turn that starts with a small letter; "i" before a verb of the first person. Code, addresses, abbreviations,
+initials, list markers, ellipses, tags after speech ("Stop!" she said) and words that are written small (iPhone, npm,
+x1) stay as they are. Applied twice it changes nothing more.
+"""
+
+# ruff: noqa: SIM905 (a list of words reads better so)
+import re
+from collections.abc import Sequence
+
+from zephyr.data.turns import Messages
+
+PROTECTED = re.compile(
+    r"```.*?(?:```|\Z)"  # code
+    r"|~~~.*?(?:~~~|\Z)"
+    r"|`[^`\n]+`"
+    r"|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|\$[^$\n]{1,80}\$"  # mathematics
+    r"|<(?:code|pre|script|style)\b.*?</(?:code|pre|script|style)>"
+    r"|^[ \t]*(?:[>$#|] |>>>|#!|//|/\*|--|@).*$"  # quoted lines, prompts of a shell, comments, headings, tables
+    r"|^(?: {4}|\t).*$"  # indented code
+    r"|^.*(?:[{};]|=>|->|==|\)\:|</?\w+>|\w\(\)|\b(?:def|import|return|SELECT|FROM) ).*$"  # a line of code
+    r"|\S+://\S+|www\.\S+|\S+@\S+|(?<!\S)[\w.~-]*/[\w./~-]+",  # addresses, paths
+    re.DOTALL | re.MULTILINE,
+)
+SENTENCE = re.compile(r"(\S*?)([.!?])([)\]]*)([ \t]{1,3})([^\W\d_]\S*)")
+"""The end of a sentence and the word after it, on one line: last word, mark, brackets, blanks, next word."""
+START = re.compile(r"\A\s*([^\W\d_]\S*)")
+PRONOUN = re.compile(
+    r"(?<![\w'’.*/\\(\[{<=+-])i(?=['’](?:m|ve|d|ll)\b"
+    r"| (?:am|was|have|had|do|did|don['’]?t|didn['’]?t|can|can['’]?t|cannot|could|couldn['’]?t|will|won['’]?t|would|"
+    r"wouldn['’]?t|should|must|may|might|think|thought|want|wanted|need|needed|like|love|hate|know|knew|feel|felt|hope|"
+    r"guess|believe|understand|wish|remember|never|always|really|just|also|still|only|already|actually|recently|"
+    r"usually|often|get|got|see|saw|said|say|go|went|make|made|use|used|find|found|live|work|tried|try|heard|read|"
+    r"decided|agree|mean|wonder|appreciate|enjoy|plan|prefer|started|asked|told|took|came|bought)\b)"
+)
+"""A small "i" before what only follows the English pronoun; Italian and Polish have an "i" of their own."""
+ABBREVIATIONS = frozenset(
+    "e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
+    "dept inc ltd co corp bros mr mrs ms dr prof sr jr st ave blvd rd mt ft gen col sgt capt lt hon rev sen "
+    "rep gov jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun a.m "
+    "p.m am pm u.s u.k u.n ph.d oz lb lbs tsp tbsp in cm mm km kg hr hrs mins secs ext tel misc incl excl resp "
+    "esp orig bzw usw ggf evtl vgl nr abs art sog str z.b d.h u.a z ej env ex p.ej m mme dott sig sra dra av "
+    "pág núm".split()
+)
+"""Words that a full stop follows inside a sentence, in English and some of its neighbours."""
+SMALL = frozenset(
+    "npm pip git grep sudo nginx numpy pandas pytorch scipy jquery bash ssh ls cd awk sed curl wget vim emacs "
+    "von van de da di del della la le el al bin ibn adidas lululemon".split()
+)
+"""Words written small also where a sentence begins: commands and libraries, particles of names, brands."""
+
+
+def truecase(messages: Messages, roles: Sequence[str]) -> Messages:
+    """The dialogue with capitals where sentences begin, in the turns of these roles."""
+    return [
+        {**turn, "content": truecased(turn["content"])} if turn["role"] in roles else turn for turn in messages
+    ]  # fmt: skip
+
+
+def truecased(text: str) -> str:
+    """A text with capitals at the start of sentences and for "I"."""
+    if not _WANTING.search(text):
+        return text
+    kept = [match.span() for match in PROTECTED.finditer(text)]
+    letters = list(text)
+    for place in _places(text, kept):
+        letters[place] = letters[place].upper()
+    return "".join(letters)
+
+
+_WANTING = re.compile(r"[.!?][)\]]*[ \t]+[^\W\d_A-Z]|\A\s*[^\W\d_A-Z]|(?<!\w)i(?!\w)")
+"""Whether there can be anything to do at all: most turns are right."""
+
+
+def _places(text: str, kept: list[tuple[int, int]]) -> list[int]:
+    """Positions of letters that ought to be capitals."""
+    places = [match.start() for match in PRONOUN.finditer(text)]
+    if (found := START.match(text)) and _opens_prose(text, found[1]):
+        places.append(found.start(1))
+    for match in SENTENCE.finditer(text):
+        if _ends_sentence(text, match) and _may_begin(match[5]):
+            places.append(match.start(5))
+    return [place for place in places if not any(start <= place < end for start, end in kept)]
+
+
+def _opens_prose(text: str, word: str) -> bool:
+    """Whether a turn that starts small is a sentence: four words or more on its first line."""
+    first_line = text.strip().split("\n", 1)[0]
+    return _may_begin(word) and len(first_line.split()) >= 4 and not re.match(r"\S+\s*[=:]", first_line)
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    """Whether the mark ends a sentence; brackets only count with a full stop inside them."""
+    before, mark = match[1], match[2]
+    word = before.lstrip("(\"'“”‘[*_").casefold()
+    if mark != ".":
+        return bool(re.search(r"\w", before)) and "!" not in before and "?" not in before
+    if not word or word[-1] in ".…" or not (word[-1].isalnum() or word[-1] in ")%'’*_"):
+        return False
+    if len(word) == 1 or word in ABBREVIATIONS or "." in word:  # initials, "e.g.", "U.S.", "3.5."
+        return False
+    line = text[text.rfind("\n", 0, match.start()) + 1 : match.start(2)]
+    return not re.fullmatch(r"\s*[(\[]?(?:\d+|[a-zA-Z]|[ivxlc]+)[)\]]?", line) and not word.isdigit()
+
+
+def _may_begin(word: str) -> bool:
+    """Whether a word in small letters can begin a sentence, and then with a capital."""
+    bare = re.split(r"['’]", word.rstrip('.,;:!?)]"”*_'), maxsplit=1)[0]
+    if not bare or not bare[0].islower() or bare in SMALL:
+        return False
+    if len(bare) == 1 and bare not in ("a", "i", "o", "y"):
+        return False
+    parts = bare.split("-")
+    if bare != bare.casefold() or not all(part.isalpha() for part in parts if part):  # iPhone, x1, file.txt, a/b
+        return False
+    return len(parts[0]) > 1 or len(parts) == 1  # e-mail, i-th, x-axis
