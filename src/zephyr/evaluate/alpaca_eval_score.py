@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Any
 
 from zephyr.evaluate.alpaca_eval import BASELINE, DRAW
 from zephyr.evaluate.alpaca_eval_files import Annotation
@@ -85,6 +86,25 @@ def _notes(cells: Mapping[str, Sequence[float]], n_left_out: int) -> list[str]:
     if repeated := sum(len(won) > 1 for won in cells.values()):
         notes.append(f"{repeated} instructions were judged more than once; each judgment counts")
     return notes
+
+
+def summary(found: WinRate) -> dict[str, Any]:
+    """As an `evaluate` run's result.json has it, for the report; the score is the win rate."""
+    return {
+        "score": found.rate.value if found.rate else None,
+        "interval": list(found.rate.interval) if found.rate else None,
+        "standard_error": found.standard_error,
+        "n": found.n,
+        "n_failed": found.n_failed,
+        "judge": found.annotator,
+        "baseline": found.baseline,
+        "wins": found.wins,
+        "losses": found.losses,
+        "draws": found.draws,
+        "length": found.length,
+        "baseline_length": found.baseline_length,
+        "notes": list(found.notes),
+    }
 
 
 def compare(a: WinRate, b: WinRate) -> Difference | str:

@@ -7,6 +7,7 @@ drawn again for the intervals, each with both its turns and all its ratings, as 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zephyr.evaluate.mt_bench import FIRST_QUESTION, N_QUESTIONS, TEMPERATURES, category_of, parse_score
 from zephyr.evaluate.mt_bench_files import FAILED_CALL, Judgment
@@ -123,6 +124,25 @@ def _other_answers(judgments: Sequence[Judgment]) -> str:
         prompts[each.question_id, each.turn].add(each.user_prompt)
     different = sum(len(found) > 1 for found in prompts.values())
     return f", {different} of them for different answers under this one name" if different else ""
+
+
+def summary(found: MtBenchScore) -> dict[str, Any]:
+    """As an `evaluate` run's result.json has it, for the report."""
+    return {
+        "score": found.average.value if found.average else None,
+        "interval": list(found.average.interval) if found.average else None,
+        "n": found.n,
+        "n_failed": found.n_failed,
+        "n_questions": found.n_questions,
+        "judge": found.judge,
+        "turn_1": found.by_turn[1].value if 1 in found.by_turn else None,
+        "turn_2": found.by_turn[2].value if 2 in found.by_turn else None,
+        "by_category": {
+            name: {"score": mean.value, "interval": list(mean.interval), "n": mean.n}
+            for name, mean in found.by_category.items()
+        },
+        "notes": list(found.notes),
+    }
 
 
 def compare(a: MtBenchScore, b: MtBenchScore) -> Difference | str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zephyr.report import run_tables, score_tables
+from zephyr.report.against import BENCHMARKS, paper_tables, scores_against_paper, training_against_card
 from zephyr.report.paper import beside_the_paper, published
 from zephyr.report.read import Chain, Run, anchor
 from zephyr.report.samples import Samples, pick
@@ -34,6 +35,8 @@ class Evaluation:
     one_of_seeds: bool
     """Whether another evaluation sums up this one with those of other seeds."""
     samples: Samples | None
+    against: Table | None
+    """Ours and the paper's on the paper's own benchmark."""
     paper: tuple[Table, Table] | None
 
 
@@ -63,6 +66,8 @@ class Contents:
     overview: Table
     evaluations: tuple[Evaluation, ...]
     sections: tuple[Section, ...]
+    printed: tuple[Table, ...]
+    """The paper's own tables, where a benchmark of the paper's was run."""
 
 
 def contents(title: str, chain: Chain) -> Contents:
@@ -74,6 +79,7 @@ def contents(title: str, chain: Chain) -> Contents:
         overview=run_tables.overview(chain.runs),
         evaluations=evaluations,
         sections=tuple(_section(run, chain.runs) for run in chain.runs),
+        printed=paper_tables() if any(each.benchmark in BENCHMARKS for each in evaluations) else (),
     )
 
 
@@ -111,16 +117,17 @@ def _evaluation(run: Run, benchmark: str, others: Sequence[Run], *, one_of_seeds
         breakdowns=tuple(table for table in breakdowns if table),
         one_of_seeds=one_of_seeds,
         samples=pick(run, benchmark),
+        against=None if one_of_seeds else scores_against_paper(run, benchmark),
         paper=None if one_of_seeds else beside_the_paper(run, benchmark),
     )
 
 
 def _section(run: Run, others: Sequence[Run]) -> Section:
-    tables = [run_tables.held_out(run), what_ran(run, others), run_tables.data_counts(run)]
+    tables = [run_tables.held_out(run), training_against_card(run), what_ran(run, others), run_tables.data_counts(run)]
     details: list[Table | None] = [run_tables.provenance(run)]
     # what trained or judged has its numbers in curves and tables; any other stage has them here only
     told = "train" in run.recipe or "scores" in run.result
-    (details if told else tables).insert(0 if told else 2, run_tables.numbers(run))
+    (details if told else tables).insert(0 if told else 3, run_tables.numbers(run))
     return Section(
         run=run,
         anchor=anchor(run),
@@ -132,14 +139,22 @@ def _section(run: Run, others: Sequence[Run]) -> Section:
     )
 
 
-def paper_context() -> tuple[str, tuple[str, ...]]:
-    """What must be said where the paper's numbers stand beside ours, and what is known against them."""
+def paper_context(benchmark: str) -> tuple[str, tuple[str, ...]]:
+    """What must be said where the paper's ablation stands beside our scores on a benchmark, and what is known of it."""
     facts = published()
-    context = (
-        f"The paper ({facts['paper']['id']}) measured {facts['paper']['model']}, another model, on other benchmarks "
-        f"with another judge (MT-Bench: {facts['judges']['mt_bench']}; AlpacaEval: {facts['judges']['alpaca_eval']}). "
-        "The numbers can't be compared with ours; what can be is the shape: which stage gains over which."
-    )
+    paper, judges = facts["paper"], facts["judges"]
+    judged = f"MT-Bench: {judges['mt_bench']}; AlpacaEval: {judges['alpaca_eval']}"
+    if benchmark in BENCHMARKS:
+        context = (
+            f"The paper's ablation ({paper['id']}) is of {paper['model']} ({judged}). Scores by another judge are on "
+            "another scale; of another base model, only the shape can be compared: which stage gains over which."
+        )
+    else:
+        context = (
+            f"The paper ({paper['id']}) measured {paper['model']}, another model, on other benchmarks with another "
+            f"judge ({judged}). "
+            "The numbers can't be compared with ours; what can be is the shape: which stage gains over which."
+        )
     return context, tuple(facts["ablation"]["caveats"])
 
 
@@ -147,9 +162,10 @@ def tables_of(report: Contents) -> list[Table]:
     """Every table of the report, in its order."""
     found: list[Table | None] = [report.overview]
     for each in report.evaluations:
-        found += [each.scores, each.comparisons, *each.breakdowns, *(each.paper or ())]
+        found += [each.scores, each.comparisons, *each.breakdowns, each.against, *(each.paper or ())]
     for section in report.sections:
         found += [*section.tables, *section.details]
+    found += report.printed
     return [table for table in found if table]
 
 

@@ -238,5 +238,7 @@ def _scale_axis(axes: Axes, benchmark: str) -> None:
     scale = scale_of(benchmark)
     if scale:
         axes.set_xlim(scale.worst - 0.1, scale.best + 0.1)
-        axes.set_xticks([scale.worst + (scale.best - scale.worst) * third / 3 for third in range(4)])
+        width = scale.best - scale.worst
+        parts = 3 if width % 3 == 0 else 4  # whole numbers at the axis
+        axes.set_xticks([scale.worst + width * part / parts for part in range(parts + 1)])
         axes.set_xlabel(scale.unit, loc="right")

@@ -14,6 +14,8 @@ def markdown(report: Contents) -> str:
     parts += _titled(report.overview, 2)
     for section in report.sections:
         parts += _section(section)
+    for table in report.printed:
+        parts += _titled(table, 2)
     return "\n\n".join(parts) + "\n"
 
 
@@ -27,10 +29,10 @@ def _evaluation(each: Evaluation) -> list[str]:
         parts.append("\n".join(f"- {sentence}" for sentence in each.sentences))
     if each.caution:
         parts.append(f"> {each.caution}")
-    for table in (each.scores, each.comparisons, *each.breakdowns):
+    for table in (each.scores, each.comparisons, *each.breakdowns, each.against):
         parts += _titled(table, 3) if table else []
     if each.paper:
-        context, caveats = paper_context()
+        context, caveats = paper_context(each.benchmark)
         parts += ["### Beside the paper", context, *map(as_markdown, each.paper)]
         parts.append("\n".join(f"- {caveat}" for caveat in caveats))
     return parts + (_samples(each.samples) if each.samples else [])

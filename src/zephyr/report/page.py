@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 import zephyr
 from zephyr.report.contents import Contents, Evaluation, Section, paper_context
 from zephyr.report.figures import READING_CURVES, Picture, category_picture, curves, score_picture
+from zephyr.report.radar import radar_picture
 from zephyr.report.wording import number
 
 
@@ -15,20 +16,19 @@ def page(report: Contents) -> str:
     source = (resources.files("zephyr.report") / "page.html.jinja").read_text()
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters["score"] = number
-    context, caveats = paper_context()
     return environment.from_string(source).render(
         report=report,
         score_pictures=_score_pictures,
         curves=_curves,
         reading_curves=READING_CURVES,
-        paper_context=context,
-        paper_caveats=caveats,
+        paper_context=paper_context,
         version=zephyr.__version__,
     )
 
 
 def _score_pictures(each: Evaluation) -> list[Picture]:
-    drawn = (score_picture(each.run, each.benchmark), category_picture(each.run, each.benchmark))
+    draw = (score_picture, category_picture, radar_picture)
+    drawn = [make(each.run, each.benchmark) for make in draw]
     return [picture for picture in drawn if picture]
 
 

@@ -30,7 +30,13 @@ SCALES = {
         unit="points, 1 to 10",
         caution=WORLD_CAUTION,
         aspects="Means over turns; each aspect goes from 1 to 5, and their mean, stretched to 1 to 10, is the score.",
-    )
+    ),
+    "mt_bench": Scale(title="MT-Bench", worst=1, best=10, unit="points, 1 to 10"),
+    "alpaca_eval": Scale(title="AlpacaEval", worst=0, best=100, unit="% won against the baseline"),
+    "arc": Scale(title="ARC Challenge, 25 shots", worst=0, best=100, unit="% right"),
+    "hellaswag": Scale(title="HellaSwag, 10 shots", worst=0, best=100, unit="% right"),
+    "mmlu": Scale(title="MMLU, 5 shots, mean of subjects", worst=0, best=100, unit="% right"),
+    "truthfulqa": Scale(title="TruthfulQA, mc2", worst=0, best=100, unit="% of probability on true answers"),
 }
 HOW_TO_READ = (
     "n: dialogues with a score. Failed: dialogues without one; they are counted here and never scored as zero. "
@@ -41,6 +47,7 @@ HOW_TO_READ_DIFFERENCES = (
     "Both models answered the same dialogues; the difference is taken dialogue by dialogue. "
     "Not separable: the interval includes zero, so this run does not show which model is better."
 )
+HOW_TO_READ_LENGTH = "Length: mean characters of an answer; judges tend to prefer the longer one."
 HOW_TO_READ_SEEDS = (
     "n: seeds, each with its own chain of runs. Failed: dialogues without a score, in all of them. Scores are means "
     "over seeds, intervals 95 % by Student's t over seeds."

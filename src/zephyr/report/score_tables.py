@@ -9,6 +9,7 @@ from zephyr.report.read import Run, anchor, in_words
 from zephyr.report.scales import (
     HOW_TO_READ,
     HOW_TO_READ_DIFFERENCES,
+    HOW_TO_READ_LENGTH,
     HOW_TO_READ_SEED_DIFFERENCES,
     HOW_TO_READ_SEEDS,
     SHARES,
@@ -38,6 +39,7 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
     """Score of each model with n, failures, its interval, and which of the other runs made the model."""
     rows = []
     shares = _shares(run, benchmark)
+    with_length = any("length" in run.result["scores"][model][benchmark] for model in models(run, benchmark))
     for model in models(run, benchmark):
         found = run.result["scores"][model][benchmark]
         made_by = str((run.recipe.get("models") or {}).get(model, MISSING))
@@ -49,6 +51,7 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
                 Cell(found["n"], count(found["n"])),
                 Cell(found["n_failed"], count(found["n_failed"])),
                 *(Cell(found.get(key), percent(found.get(key))) for key in shares),
+                *([Cell(found.get("length"), count(found.get("length")))] if with_length else []),
                 *([] if "seeds" in run.result else [words(in_words(made_by, others))]),
             )
         )
@@ -59,9 +62,11 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
         Column("n", True),
         Column("failed", True),
         *(Column(SHARES[key][0], True) for key in shares),
+        *([Column("length", True)] if with_length else []),
         *([] if "seeds" in run.result else [Column("made by")]),
     )
-    explained = (HOW_TO_READ_SEEDS if "seeds" in run.result else HOW_TO_READ, *(SHARES[key][1] for key in shares))
+    explained = [HOW_TO_READ_SEEDS if "seeds" in run.result else HOW_TO_READ, *(SHARES[key][1] for key in shares)]
+    explained += [HOW_TO_READ_LENGTH] if with_length else []
     return Table(
         id=f"scores-{benchmark}-{anchor(run)}",
         title=f"Score on {name_of(benchmark)}",
