@@ -23,6 +23,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _OPENING = re.compile(r"[{\[]")
 _BEGINS = re.compile(r"[{\[]\s*[\"'{]")
 _decoder = json.JSONDecoder(strict=False, object_pairs_hook=_once)
+MOST_BRACKETS = 200
+"""Brackets outside of objects at which one is looked for."""
 MOST_BEGINNINGS, MOST_ENDS = 4, 8
 """Brackets tried as beginning and end of text that is almost JSON: in more prose with brackets it is not looked for."""
 
@@ -36,7 +38,9 @@ def objects_in(text: str) -> tuple[list[Any], bool]:
         KeyTwice: one of them has a key twice.
     """
     objects, n_broken, at = [], 0, 0
-    while found := _OPENING.search(text, at):
+    for _ in range(MOST_BRACKETS):
+        if not (found := _OPENING.search(text, at)):
+            break
         begins = _BEGINS.match(text, found.start()) is not None
         value, at = _object_at(text, found.start(), almost=begins and n_broken < MOST_BEGINNINGS)
         n_broken += value is None and begins

@@ -121,7 +121,7 @@ def _named(value: Any) -> tuple[Any, Any]:
 
 def _label(key: Any) -> str | None:
     """The letter that a key means: `A`, `Answer A`, `answer_a`."""
-    found = re.fullmatch(r"(?:answer|response|text)?[\s_:#-]*\(?([a-z])\)?", str(key).strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(?:(?:answer|response|text)[\s_:#-]+)?\(?([a-z])\)?", str(key).strip(), re.IGNORECASE)
     return found[1].upper() if found else None
 
 
