@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from tests.data.scored import completion, four_models, row
 
+from zephyr.cli import main
 from zephyr.data import binarize
 from zephyr.data.strategies import STRATEGIES
 from zephyr.data.ultrafeedback import RATING_NO_NUMBER, TEN_FOR_ONE, TEN_FOR_ONE_DOUBTFUL, corrected, from_ultrafeedback
 from zephyr.data.usable import read_split
 from zephyr.errors import UserError
-from zephyr.recipe import BinarizeRecipe
+from zephyr.recipe import BinarizeRecipe, load
 
 
 @pytest.fixture
@@ -169,6 +170,61 @@ def test_the_dpo_stage_reads_the_pairs(binarized):
 
 
 USER = [{"role": "user", "content": "s"}]
+
+
+def test_zephyr_run_and_preview_of_what_comes_of_it(write, tmp_path, byte_level, capsys, monkeypatch):
+    """The commands, from a recipe to the dDPO recipe that names it."""
+    monkeypatch.chdir(tmp_path)
+    rows = write(many(40), "feedback.jsonl")
+    (tmp_path / "binarize.yaml").write_text(
+        f"stage: binarize\nseed: 1\ndata: {{train: [{{path: {rows}}}], eval_share: 0.3}}\n"
+        "binarize: {strategy: zephyr_paper}\n"
+    )
+    (tmp_path / "dpo.yaml").write_text(
+        f"stage: dpo\nseed: 1\nmodel: {{config: {{model_type: mistral}}, tokenizer_name_or_path: {byte_level}}}\n"
+        "data:\n  train: [{path: binarize.yaml, name: train}]\n  eval: [{path: binarize.yaml, name: eval}]\n"
+        "  max_length: 64\n  max_prompt_length: 32\nlaunch: {micro_batch_size: 1}\n"
+        "train: {learning_rate: 1e-3, global_batch_size: 1, num_train_epochs: 1, beta: 0.1,"
+        " lr_scheduler_type: linear}\n"
+    )
+    assert main(["preview", "dpo.yaml"]) == 1
+    assert "zephyr run binarize.yaml" in capsys.readouterr().err
+    assert main(["run", "binarize.yaml"]) == 0
+    made = {file.name: file.read_bytes() for file in loaded("binarize.yaml").iterdir() if file.suffix == ".jsonl"}
+    capsys.readouterr()
+    assert main(["preview", "dpo.yaml"]) == 0
+    shown = capsys.readouterr().out
+    assert "chosen" in shown and "rows unusable" in shown
+    assert main(["labels", "binarize.yaml"]) == 0
+    assert f"| pairs | {len(made['train.jsonl'].splitlines())} |" in capsys.readouterr().out
+
+
+def test_a_killed_run_is_made_whole_by_the_same_command(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = write(many(40), "feedback.jsonl")
+    (tmp_path / "binarize.yaml").write_text(
+        f"stage: binarize\nseed: 1\ndata: {{train: [{{path: {rows}}}]}}\nbinarize: {{strategy: h4_release}}\n"
+    )
+    once = binarize.pair_row
+    left = iter(range(15))
+
+    def killed(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return once(*arguments)
+
+    monkeypatch.setattr(binarize, "pair_row", killed)
+    assert main(["run", "binarize.yaml"]) == 130
+    folder = loaded("binarize.yaml")
+    assert not (folder / "train.jsonl").exists() and not (folder / "result.json").exists()
+    monkeypatch.setattr(binarize, "pair_row", once)
+    assert main(["run", "binarize.yaml"]) == 0
+    assert len((folder / "train.jsonl").read_text().splitlines()) == 40
+    assert not list(folder.glob(".*"))
+
+
+def loaded(recipe):
+    return load(recipe).run_dir
 
 
 def test_unreadable_rows_are_refused_unless_allowed(binarized):
