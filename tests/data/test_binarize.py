@@ -151,6 +151,24 @@ def test_ratings_are_text_and_na_is_no_number():
     assert answer.mean == 4.0 and answer.suspicious == (RATING_NO_NUMBER,)
 
 
+@pytest.mark.parametrize(
+    ("judgments", "expected"),
+    [
+        ([4, 5], (4, 5)),
+        ([{"score": 4.5, "ratings": {"honesty": 1}}, {"score": 3}], (4.5, 3)),
+        (
+            [{"ratings": {"honesty": 5, "helpfulness": 4, "truthfulness": None}}, {"ratings": {"honesty": "3"}}],
+            (4.5, 3),
+        ),
+        ([{"score": None}, {"score": 3}], ()),
+        (None, ()),
+    ],
+)
+def test_judgments_keep_their_places(judgments, expected):
+    answer = from_ultrafeedback(row("q", completion("a", 8, (5,), judgments=judgments))).answers[0]
+    assert answer.judgments == expected
+
+
 def test_the_reports_are_written(binarized):
     found = binarized(many(30))
     labels = json.loads((found["folder"] / "labels.json").read_text())

@@ -188,11 +188,13 @@ def _ratings(annotations: Any) -> tuple[list[float], list[str]]:
 
 
 def _judgments(value: Any) -> tuple[float, ...]:
-    """One score per judgment: a number, `score`, or the mean of `ratings`; judgments without one are left out."""
-    if not isinstance(value, list):
-        return ()
-    scores = [_judged(each) for each in value]
-    return tuple(score for score in scores if score is not None)
+    """One score per judgment: a number, `score`, or the mean of `ratings`; none where one of them has no score.
+
+    Judgments at the same place belong together (one list, scored at once), so that none may be left out of them.
+    """
+    scores = [_judged(each) for each in value] if isinstance(value, list) else []
+    known = tuple(score for score in scores if score is not None)
+    return known if len(known) == len(scores) else ()
 
 
 def _judged(judgment: Any) -> float | None:
