@@ -302,3 +302,22 @@ def test_agreement_of_real_judgments(shared: Path, binarized):
     assert found["same_order"] == pytest.approx(found["same_order"] | {"value": same / (same + opposite)})
     assert found["same_order"]["n"] == same + opposite
     assert 0.5 < found["reliability"] < 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("{strategy: all_pairs, ties: drop}", "`all_pairs` chooses no best answer"),
+        ("{strategy: zephyr_paper, ten_for_one: correct}", "write `score: overall`"),
+        ("{strategy: bestworst}", "did you mean `best_worst`?"),
+        ("{strategy: h4_v1, min_margin: -1}", "at least 0 is expected"),
+        ("{strategy: h4_v1, margin: 1}", "min_margin"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(tmp_path, rules, said):
+    (tmp_path / "binarize.yaml").write_text(
+        f"stage: binarize\nseed: 1\ndata: {{train: [{{path: x.jsonl}}]}}\nbinarize: {rules}\n"
+    )
+    with pytest.raises(UserError) as error:
+        load(tmp_path / "binarize.yaml")
+    assert said in str(error.value) and "binarize.yaml:4" in str(error.value)

@@ -14,8 +14,11 @@ def cross_checks(stage: str, data: dict[str, Any]) -> Iterator[Found]:
     yield from teacher_checks(stage, data)
     if "model" in data:
         yield from _model(_mapping(data, "model"), _mapping(data, "train"))
-    if stage in ("cpt", "sft", "dpo"):
+    if stage in ("cpt", "sft", "dpo", "filter", "binarize"):
         yield from _sources(_mapping(data, "data"))
+    if stage == "binarize":
+        yield from _binarize(_mapping(data, "binarize"))
+    if stage in ("cpt", "sft", "dpo"):
         yield from _lengths(_mapping(data, "data"))
         yield from _train(_mapping(data, "train"), _mapping(data, "data"))
         yield from _batch(_mapping(data, "train"), _mapping(data, "launch"))
@@ -77,6 +80,25 @@ def _sources(data: dict[str, Any]) -> Iterator[Found]:
         for n, entry in enumerate(entries if isinstance(entries, list) else []):
             if isinstance(entry, dict) and entry.get("fraction") is not None and entry.get("rows") is not None:
                 yield ("data", split, n, "rows"), "`fraction` is given too; keep one of them"
+
+
+def _binarize(rules: dict[str, Any]) -> Iterator[Found]:
+    if rules.get("strategy") == "all_pairs" and rules.get("ties") is not None:
+        yield (
+            ("binarize", "ties"),
+            "`all_pairs` chooses no best answer, so none can share its place; take it away",
+        )
+    if rules.get("ten_for_one", "keep") != "keep" and _uses_mean(rules):
+        yield (
+            ("binarize", "ten_for_one"),
+            "is about overall scores, and the mean of the ratings is what counts here; take it away, "
+            "or write `score: overall`",
+        )
+
+
+def _uses_mean(rules: dict[str, Any]) -> bool:
+    score = rules.get("score")
+    return score == "mean" or (score is None and not str(rules.get("strategy")).startswith("h4"))
 
 
 def _lengths(data: dict[str, Any]) -> Iterator[Found]:
