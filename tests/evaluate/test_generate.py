@@ -8,7 +8,7 @@ import pytest
 
 from tests.mini.small import RECIPE
 from zephyr.mini import tokenizer as world_tokenizer
-from zephyr.mini.stage import dialogues
+from zephyr.mini.stage import prompts
 from zephyr.mini.world import draw
 from zephyr.recipe.schema import Generation
 
@@ -25,8 +25,9 @@ Messages = list[dict[str, str]]
 def conversations() -> list[Messages]:
     """Of one to three turns and so of very different lengths, some with a system turn, each ending with a user turn."""
     world = draw(1, people=12, unrecorded_share=0.2, eval_share=0.1, heldout_share=0.2)
-    rows = dialogues(world, "train", random.Random(0), 40, RECIPE.world.teacher)
-    return [row["messages"][:-1] for row in rows]
+    rows = prompts(world, "train", random.Random(0), 40, RECIPE.world.teachers["teacher"])
+    system = {"role": "system", "content": "Be brief."}
+    return [[system, *row["prompt"]] if n % 4 == 0 else row["prompt"] for n, row in enumerate(rows)]
 
 
 @pytest.fixture(scope="module")

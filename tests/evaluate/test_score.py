@@ -108,6 +108,17 @@ def test_nothing_rated_is_shown_as_such(capsys, tmp_path):
     assert "incomplete: 158 of MT-Bench's 160 turns were not judged" in flat(score(capsys, file))
 
 
+def test_one_question_has_no_interval(capsys, tmp_path):
+    file = lines(tmp_path / "j.jsonl", [judgment(81, 1, 9), judgment(81, 2, 5)])
+    (found,) = json.loads(score(capsys, file, "--json"))
+    assert (found["score"], found["interval"], found["by_category_interval"]) == (7, None, {"writing": None})
+    assert "ours 7.00 – 9.00 5.00 2 0" in flat(score(capsys, file))
+    (tmp_path / "one.json").write_text(json.dumps([annotated(1, 2)]))
+    (found,) = json.loads(score(capsys, tmp_path / "one.json", "--json"))
+    assert (found["win_rate"], found["standard_error"], found["interval"]) == (100, None, None)
+    assert "ours 100.00 – 1/0/0 1 0" in flat(score(capsys, tmp_path / "one.json"))
+
+
 def test_many_models_are_compared_with_their_neighbours(capsys, tmp_path):
     rows = [row for skill in range(6) for row in judged(f"m{skill}", 2 + skill)]
     told = flat(score(capsys, lines(tmp_path / "j.jsonl", rows)))

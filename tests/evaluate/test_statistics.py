@@ -65,7 +65,13 @@ def test_groups_of_other_sizes_weigh_by_their_values() -> None:
 
 def test_one_value_a_group_is_the_plain_bootstrap() -> None:
     values = np.random.default_rng(6).normal(5, 2, 100).tolist()
-    assert clustered_mean([[value] for value in values]) == bootstrap_mean(values)
+    grouped, plain = clustered_mean([[value] for value in values]), bootstrap_mean(values)
+    assert (grouped.value, grouped.interval, grouped.n) == (plain.value, plain.interval, plain.n)
+
+
+def test_one_group_says_nothing_of_others() -> None:
+    assert clustered_mean([[7, 9]]).bounds is None and bootstrap_mean([7]).bounds is None
+    assert clustered_mean([[7], [9]]).bounds == (7, 9)
 
 
 def test_no_value_is_no_mean() -> None:

@@ -92,7 +92,7 @@ def summary(found: WinRate) -> dict[str, Any]:
     """As an `evaluate` run's result.json has it, for the report; the score is the win rate."""
     return {
         "score": found.rate.value if found.rate else None,
-        "interval": list(found.rate.interval) if found.rate else None,
+        "interval": found.rate and found.rate.bounds,
         "standard_error": found.standard_error,
         "n": found.n,
         "n_failed": found.n_failed,

@@ -130,7 +130,7 @@ def summary(found: MtBenchScore) -> dict[str, Any]:
     """As an `evaluate` run's result.json has it, for the report."""
     return {
         "score": found.average.value if found.average else None,
-        "interval": list(found.average.interval) if found.average else None,
+        "interval": found.average and found.average.bounds,
         "n": found.n,
         "n_failed": found.n_failed,
         "n_questions": found.n_questions,
@@ -138,7 +138,7 @@ def summary(found: MtBenchScore) -> dict[str, Any]:
         "turn_1": found.by_turn[1].value if 1 in found.by_turn else None,
         "turn_2": found.by_turn[2].value if 2 in found.by_turn else None,
         "by_category": {
-            name: {"score": mean.value, "interval": list(mean.interval), "n": mean.n}
+            name: {"score": mean.value, "interval": mean.bounds, "n": mean.n}
             for name, mean in found.by_category.items()
         },
         "notes": list(found.notes),

@@ -233,7 +233,7 @@ def _value(mean: Mean | None) -> float | None:
 
 
 def _interval(mean: Mean | None) -> list[float] | None:
-    return list(mean.interval) if mean else None
+    return list(mean.bounds) if mean and mean.bounds else None
 
 
 def _compared(label: str, compared: Sequence[Comparison]) -> list[dict[str, Any]]:

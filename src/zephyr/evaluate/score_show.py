@@ -100,8 +100,9 @@ def _alpaca_eval(group: Sequence[Scored]) -> Table:
     rows, lengths = [], set()
     for each in group:
         if isinstance(found := each.figures, WinRate):
-            won = Cell(found.rate and found.rate.value, f"{_cell(found.rate).text}±{number(found.standard_error)}")
-            bounds = Cell(found.rate and found.rate.interval, _range(found.rate))
+            error = "" if found.standard_error is None else f"±{number(found.standard_error)}"
+            won = Cell(found.rate and found.rate.value, _cell(found.rate).text + error)
+            bounds = Cell(found.rate and found.rate.bounds, _range(found.rate))
             outcome = words(f"{found.wins}/{found.losses}/{found.draws}")
             length = Cell(found.length, count(found.length))
             rows.append((words(each.label), won, bounds, outcome, *_counts(found.n, found.n_failed), length))
@@ -113,7 +114,7 @@ def _alpaca_eval(group: Sequence[Scored]) -> Table:
 
 
 def _scored(mean: Mean | None) -> tuple[Cell, Cell]:
-    bounds = mean.interval if mean else None
+    bounds = mean.bounds if mean else None
     return _cell(mean), Cell(bounds, interval(bounds))
 
 
@@ -131,7 +132,7 @@ def _with_interval(mean: Mean) -> str:
 
 
 def _range(mean: Mean | None) -> str:
-    return f"{number(mean.interval[0], 1)}–{number(mean.interval[1], 1)}" if mean else "–"
+    return "–".join(number(bound, 1) for bound in mean.bounds) if mean and mean.bounds else "–"
 
 
 def _differences(compared: Sequence[Comparison], group: Sequence[Scored]) -> Table | None:

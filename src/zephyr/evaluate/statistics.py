@@ -19,6 +19,13 @@ class Mean:
     value: float
     interval: tuple[float, float]
     n: int
+    n_groups: int | None = None
+    """What was drawn again, where that is not single values."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The interval; None where a single prompt or group says nothing of others."""
+        return self.interval if (self.n_groups or self.n) > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,8 @@ def clustered_mean(groups: Sequence[Sequence[float]]) -> Mean:
     without a value count for nothing; ValueError when there is no value at all.
     """
     sums, counts = _sums_and_counts(groups)
-    return Mean(value=float(sums.sum() / counts.sum()), interval=_ratio_interval(sums, counts), n=int(counts.sum()))
+    value, interval = float(sums.sum() / counts.sum()), _ratio_interval(sums, counts)
+    return Mean(value=value, interval=interval, n=int(counts.sum()), n_groups=len(counts))
 
 
 def clustered_difference(groups: Sequence[Sequence[float]]) -> Difference:
