@@ -6,6 +6,7 @@ from zephyr.evaluate.statistics import (
     clustered_difference,
     clustered_mean,
     paired_difference,
+    rank_correlation,
     standard_error,
 )
 
@@ -87,3 +88,12 @@ def test_differences_in_groups() -> None:
 def test_the_standard_error_is_the_samples() -> None:
     assert standard_error([0, 100, 100, 50]) == pytest.approx(23.935677)
     assert standard_error([1]) is None
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    assert rank_correlation([1, 2, 2, 4], [1, 3, 2, 4]) == pytest.approx(0.9486833)  # ranks 1, 2.5, 2.5, 4
+    assert rank_correlation([1, 2, 3], [10, 100, 1000]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 3], [5, 5, 5]) is None
+    with pytest.raises(ValueError, match="2 and 1 given"):
+        rank_correlation([1, 2], [1])

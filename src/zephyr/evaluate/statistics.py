@@ -78,6 +78,21 @@ def standard_error(values: Sequence[float]) -> float | None:
     return float(np.std(np.asarray(values, dtype=float), ddof=1) / np.sqrt(len(values)))
 
 
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's, ties with their mean rank; None where either side is all the same."""
+    if len(a) != len(b):
+        raise ValueError(f"paired scores must be of the same prompts: {len(a)} and {len(b)} given")
+    first, second = _ranks(a), _ranks(b)
+    if len(a) < 2 or first.std() == 0 or second.std() == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    _, place, counts = np.unique(np.asarray(values, dtype=float), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
 def _sums_and_counts(groups: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
     filled = [group for group in groups if len(group)]
     if not filled:
