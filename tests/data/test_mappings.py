@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from zephyr.cli import parser, split_overrides
 from zephyr.data.shapes import Preference, Unusable
 from zephyr.data.ultrafeedback import ScoredPrompt
 from zephyr.data.usable import read_rows
@@ -157,6 +159,15 @@ def test_each_entry_is_a_valid_part_of_a_recipe(name):
 
     section = {"sft": ChatData, "filter": FilterData, "dpo": PreferenceData, "binarize": BinarizeData}[recipe["stage"]]
     assert section(**recipe["data"], **length).train[0].path == recipe["data"]["train"][0]["path"]
+
+
+def test_the_commands_are_real():
+    commands = [
+        shlex.split(line, comments=True) for line in re.findall(r"^(zephyr .+)$", PAGE.read_text(), re.MULTILINE)
+    ]
+    assert len(commands) == 4
+    for words in commands:
+        parser().parse_args(split_overrides(words[1:])[0])
 
 
 def test_every_sample_has_its_entry():

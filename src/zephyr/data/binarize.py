@@ -7,7 +7,7 @@ Out: `train.jsonl` and, where there is an eval split, `eval.jsonl`, in ultrafeed
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from zephyr.data.ultrafeedback import Answer, Score, ScoredPrompt, corrected
 from zephyr.data.usable import hash_as_share, prompt_hash, read_rows
 from zephyr.errors import UserError
 from zephyr.recipe.binarize import Binarize, BinarizeRecipe
-from zephyr.recipe.sections import Source
 
 log = logging.getLogger("zephyr")
 
@@ -63,17 +62,11 @@ def run(recipe: BinarizeRecipe, run_dir: Path) -> dict[str, Any]:
     splits = ("train", "eval") if recipe.data.eval or recipe.data.eval_share else ("train",)
     with row_files(run_dir, *splits, "dropped") as files:
         for split in ("train", "eval"):  # train first: a prompt in both stays there
-            for row, found in _rows(recipe, getattr(recipe.data, split), split):
-                _take(recipe, split, row, found, files, tally)
+            for source in getattr(recipe.data, split):
+                for row, found in read_rows("binarize", source, recipe.seed):
+                    _take(recipe, split, row, found, files, tally)
         _refuse(recipe, run_dir, files.counts, tally)
     return _result(recipe, run_dir, {split: files.counts[split] for split in splits}, sources, tally)
-
-
-def _rows(
-    recipe: BinarizeRecipe, sources: Iterable[Source], split: str
-) -> Iterator[tuple[Row, ScoredPrompt | Unusable]]:
-    for source in sources:
-        yield from read_rows("binarize", source, recipe.seed)
 
 
 def _take(
