@@ -2,8 +2,9 @@
 
     python -m tests.teacher.server LOG [key=value ...]
 
-It prints its base URL and ends with its standard input. LOG gets a line for each request: the hash of its body, what
-was done with it, and when. With a seed, what happens to the n-th request of the same body is always the same.
+It prints its base URL and ends with its standard input. LOG gets a line when a request comes and one when it is over:
+how its last message begins, what was done with it, and when. With a seed, what happens to the n-th request of the same
+body is always the same.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ class Habits:
     n_words: int = 50
     """Length of an answer."""
     requires_key: str = ""
+    no_schema: bool = False
+    """Refuses `response_format`, as servers do that check their keys."""
     seed: int = 0
 
 
@@ -62,8 +65,8 @@ class Server:
         chance = random.Random(f"{self.habits.seed} {digest} {self.n_seen[digest]}")
         return chance.choice(self.habits.ways) if chance.random() < self.habits.fails else "answered"
 
-    def note(self, digest: str, what: str) -> None:
-        self.out.write(json.dumps([digest, what, time.time()]) + "\n")
+    def note(self, asked: dict, what: str) -> None:
+        self.out.write(json.dumps([asked["messages"][-1]["content"][:40], what, time.time()]) + "\n")
 
 
 class Connection(asyncio.Protocol):
@@ -86,19 +89,23 @@ class Connection(asyncio.Protocol):
 
     async def answer(self, headers: dict[str, str], body: bytes) -> None:
         server, habits = self.server, self.server.habits
-        digest = hashlib.sha256(body).hexdigest()[:16]
+        digest, asked = hashlib.sha256(body).hexdigest(), json.loads(body)
         fate = server.fate(digest)
         server.n_seen[digest] += 1
-        server.note(digest, "received")
+        server.note(asked, "received")
+        if fate == "timeout":
+            return server.note(asked, "timeout")
         async with server.slots:
             slow = random.Random(f"{digest} {server.n_seen[digest]}").uniform(0.5, 1.5)
-            await asyncio.sleep(3600 if fate == "timeout" else habits.latency_s * slow)
+            await asyncio.sleep(habits.latency_s * slow)
         if self.transport.is_closing():
-            return server.note(digest, "gone")
+            return server.note(asked, "gone")
         if habits.requires_key and headers.get("authorization") != f"Bearer {habits.requires_key}":
             fate = "401"
-        server.note(digest, fate)
-        self.act(fate, headers, json.loads(body))
+        if habits.no_schema and "response_format" in asked:
+            fate = "422"
+        server.note(asked, fate)
+        self.act(fate, headers, asked)
 
     def act(self, fate: str, headers: dict[str, str], asked: dict) -> None:
         if fate == "closed":
@@ -153,7 +160,7 @@ def serving(log: Path, **habits: object) -> Iterator[str]:
 
 
 def requests(log: Path) -> list[tuple[str, str, float]]:
-    """What a server wrote down: (hash of the body, what was done, when)."""
+    """What a server wrote down: (how the last message begins, what was done, when)."""
     return [tuple(json.loads(line)) for line in log.read_text().splitlines()]
 
 
