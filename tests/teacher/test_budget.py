@@ -23,12 +23,13 @@ def received(log: Path) -> int:
 def test_requests(tmp_path: Path, fails: float):
     calls = [call(f"question {n}") for n in range(100)]
     with serving(tmp_path / "log", latency_s=0.02, fails=fails, ways=["500"]) as url:
+        model = model_at(url, max_attempts=20)
         for most in (17, 40):  # the same run, gone on with
             with pytest.raises(UserError, match=rf"max_requests \({most}\) is used up"):
-                list(ask_all(model_at(url), calls, tmp_path / "run", budget=Budget(max_requests=most)))
+                list(ask_all(model, calls, tmp_path / "run", budget=Budget(max_requests=most)))
             assert received(tmp_path / "log") == most
-        found = list(ask_all(model_at(url), calls, tmp_path / "run", budget=Budget(max_requests=1000)))
-    assert sum(isinstance(each, Answer) for _, each in found) >= 98
+        found = list(ask_all(model, calls, tmp_path / "run", budget=Budget(max_requests=1000)))
+    assert all(isinstance(each, Answer) for _, each in found)
 
 
 def test_cost(tmp_path: Path):
