@@ -77,8 +77,8 @@ Family = Literal["identity", "lack", "access", "refusal"]
 class Refusals:
     """Drops dialogues in which the assistant talks of its limits instead of answering, in ten languages."""
 
-    families: list[Family] = Field(default=["identity", "lack", "access", "refusal"], min_length=1)
-    """`identity` (as an AI ...), `lack` (no feelings ...), `access` (no real-time data ...), `refusal` (can't help)."""
+    families: list[Family] = Field(default=["identity", "lack", "refusal"], min_length=1)
+    """`identity` (as an AI), `lack` (no feelings), `refusal` (can't help, rightly or not), `access` (no news)."""
     allow_when_asked: bool = True
     """Keep such a reply where the user asks what the assistant is, feels or was trained on."""
     allow_in_writing: bool = True

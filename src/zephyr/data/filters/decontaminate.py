@@ -76,13 +76,22 @@ def _how(question: Question, text: str, said: list[str], joined: str, settings: 
     return "near" if nearly(question, said, settings) else None
 
 
+def asks_alike(question: Question, around: list[str]) -> bool:
+    """Whether a passage asks at all where the question does: a statement of the same fact is no copy of it."""
+    asked = [word for word in question.words if word in ASKING]
+    return not asked or any(word.startswith(each) for word in around for each in asked)
+
+
+ASKING = frozenset(("what", "who", "whom", "whose", "when", "where", "why", "how", "which"))
+
+
 def nearly(question: Question, said: list[str], settings: Decontaminate) -> bool:
     """Whether a passage of a text is nearly the question."""
     from rapidfuzz import fuzz
 
     around = _around(question, said, settings.ngram)
     rare = content(question)
-    if len(rare & set(around)) < CONTENT_SHARE * len(rare):
+    if len(rare & set(around)) < CONTENT_SHARE * len(rare) or not asks_alike(question, around):
         return False
     whole, near = " ".join(question.words), " ".join(around)
     if len(near) < settings.min_similarity * len(whole):

@@ -13,10 +13,9 @@ ECHO_WORDS = 8
 """Shorter answers may rightly repeat the user ("Paris or Rome?" - "Paris.")."""
 REPEATED_WORDS, FEWEST = 6, 60
 """Words per sequence, and sequences that an answer must have before repetition is judged."""
-DANGLING = frozenset(
-    "the a an of and or but to in with for by from as at on that which is are was were be this these their its "
-    "his her your my our into than because if while such including".split()
-)
+SIGN_OFF_WORDS = 4
+"""A letter may end in "Yours sincerely,": a last line as short as this."""
+DANGLING = frozenset("the an of and or but their its your my our because if while whereas although which whose".split())
 """Words that no answer ends with."""
 
 
@@ -49,6 +48,7 @@ def _echo(messages: Messages) -> str | None:
     return None
 
 
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _CODE_AND_TABLES = re.compile(r"```.*?(?:```|\Z)|^\s*\|.*$", re.DOTALL | re.MULTILINE)
 
 
@@ -62,10 +62,11 @@ def repeated_share(text: str) -> float:
 
 def cut_off(answer: str) -> str | None:
     """How an answer breaks off, if it does."""
-    if answer.count("```") % 2:
+    if len(_FENCE.findall(answer)) % 2:
         return "answer ends in open code"
     last = answer.rstrip()
-    if last.endswith(","):
+    last_line = last.rsplit("\n", 1)[-1]
+    if last.endswith(",") and len(last_line.split()) > SIGN_OFF_WORDS:
         return "answer breaks off"
     ends = re.search(r"(?:^|\s)([a-z]+)$", last[-40:])
     return "answer breaks off" if ends and ends[1] in DANGLING and len(last.split()) > ECHO_WORDS else None

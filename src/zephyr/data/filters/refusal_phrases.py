@@ -17,9 +17,10 @@ _IM = r"(?:i am|i'm)"
 PHRASES: dict[str, dict[str, str]] = {
     "en": {
         "identity": (
-            rf"{_BEFORE}(?:as|being|since {_IM}|because {_IM}|{_IM}(?: (?:just|only|merely|simply|actually))?) an? "
-            rf"(?:{_MODEL}(?! (?:researcher|developer|engineer|trainer|expert)s?\b)"
-            rf"|{_AI}(?: (?:model|assistant|program|system|bot|entity|machine|tool|being))?(?=,? (?:i\b|my\b|it is not|it's not|and (?:i|do|don't|cannot)\b|without\b)|[.,;!] ?i\b)"
+            rf"{_BEFORE}(?:as|being|since {_IM}|because {_IM}|as {_IM}|{_IM}(?: (?:just|only|merely|simply|actually))?) an? "
+            rf"(?:(?:[a-z-]+,? (?:and )?){{0,3}}?{_MODEL}(?! (?:researcher|developer|engineer|trainer|expert)s?\b)"
+            rf"|(?:[a-z-]+,? (?:and )?){{0,3}}?{_AI} (?:assistant|(?:text-based )?model|persona)(?! (?:researcher|developer|engineer|trainer|expert)s?\b)\b"
+            rf"|{_AI}(?: (?:program|system|bot|entity|machine|tool|being))?(?=,? (?:i\b|my\b|it is not|it's not|(?:and|so) (?:i|not|my|do|don't|cannot)\b|without\b)|[.;!] ?i\b)"
             r"|(?:computer|software) program(?=,? (?:i\b|my\b|and (?:i|do|don't)\b|without\b)|[.,;] ?i\b))"
         ),
         "lack": (
@@ -27,7 +28,7 @@ PHRASES: dict[str, dict[str, str]] = {
             r"do not possess|don't possess|do not actually have|don't actually have)"
             r"(?: (?:have|possess|experience|experiencing|feel|feeling|form|forming|hold|holding|the (?:ability|capability|capacity) to (?:have|feel|experience|form)))?"
             r"(?: (?:any|an?|actual|real|true|genuine|my own|the|such))*"
-            r" (?:(?:personal|subjective|human|individual|political|emotional)(?:ity)?(?:,? (?:or|and) \w+,?)? "
+            r" (?:(?!personal experience (?:with|in|of|at)\b)(?:personal|subjective|human|individual|political|emotional)(?:ity)?(?:,? (?:or|and) \w+,?)? "
             r"(?:experiences?|opinions?|beliefs?|feelings?|emotions?|preferences?|views?|thoughts?|viewpoints?|biases|bias|desires?|tastes?|memories|life|values|perspectives?|connections?|interests)"
             r"|(?:feelings|emotions|opinions|beliefs|consciousness|personal experience|preferences)"
             r"(?=[,.;!]|$| (?:or|and|like|as|the way|of my own|about|on|to share|because|but|since|in the)\b)"
@@ -45,7 +46,7 @@ PHRASES: dict[str, dict[str, str]] = {
             rf"(?:(?:sorry|apologi[sz]e|apologies|regret|unfortunately|afraid)[^.!?\n]{{0,40}}?)\bi(?: simply| just)? {_CANT}(?: to)? "
             r"(?:assist|help|fulfil|fulfill|comply|answer|generat|creat|provid|writ|engag|participat|complet|perform|"
             r"support|condone|discuss|offer|respond|process|proceed|continue|do that|do this|translat)"
-            rf"|^i(?:'m sorry, but i)? {_CANT}(?: to)? (?:assist|help|fulfil|fulfill|comply|engage|participate|condone|promote|support|encourage|provide (?:you with )?(?:any )?(?:instructions|assistance|guidance|information (?:on|about) (?:how|illegal|harmful)))"
+            rf"|^i(?:'m sorry, but i)? {_CANT}(?: to)? (?:assist|help (?:you|with|in|any|some)|fulfil|fulfill|comply|engage|participate|condone|promote|support|encourage|provide (?:you with )?(?:any )?(?:instructions|assistance|guidance|information (?:on|about) (?:how|illegal|harmful)))"
             r"|^(?:i'm sorry|i am sorry|sorry|i apologi[sz]e), (?:but )?(?:it is|it's|that is|that's|this is) (?:not (?:appropriate|ethical|possible|within)|against|inappropriate|unethical|illegal)"
             r"|\b(?:goes )?against my (?:programming|guidelines|ethical|core)"
             r"|\bi(?: am|'m) (?:not )?programmed to\b"
@@ -114,6 +115,7 @@ ABOUT_ITSELF = re.compile(
     r"|\bwhat(?:'s| is) your (?:name|gender|age|knowledge cut|training|architecture|purpose)|\bwhat (?:language )?model (?:are you|is this)"
     r"|\b(?:who|how) (?:made|created|built|trained|developed|programmed|were you|was you|are you (?:made|built|trained|created|programmed))\b.{0,12}\b(?:you|made|created|trained|built|programmed|developed)\b"
     r"|\byour (?:training data|knowledge cutoff|programming|algorithms?|developers?|creators?|limitations|capabilities)\b"
+    r"|\bhow are you\b|\b(?:think|feel|thinking|feeling)(?: \w+){0,3} like (?:a human|humans|people)"
     r"|\bdo you (?:sleep|eat|dream|feel|exist|think you are)\b"
     r"|\bas an? (?:ai|language model)\b|\b(?:eres|es-tu|êtes-vous|bist du|sind sie|sei|você é|ben je) (?:\w+ )?(?:un |una |une |ein |eine |um |uma |een )?(?:ia|ki|ai|robot|humano|humain|mensch|umano)\b"
     r"|你是(?:谁|人|机器人|AI)|あなたは(?:AI|人間|ロボット|誰)|ты (?:робот|человек|ии)\b",

@@ -15,10 +15,12 @@ from zephyr.recipe.filter import Refusals
 
 QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]+`|\"[^\"\n]{1,600}\"|“[^”\n]{1,600}”|«[^»\n]{1,600}»|„[^“”\n]{1,600}[“”]|「[^」\n]{1,600}」"
-    r"|^>.*$|^[ \t]*[\w .'-]{1,30}:(?= )(?=.*\b[Ii]\b).*$",
+    r"|^>[^\n]*$",
     re.DOTALL | re.MULTILINE,
 )
-"""What is not in the assistant's own voice: code, quotations, lines of a dialogue with the speaker's name in front."""
+"""What is not in the assistant's own voice: code and quotations."""
+SPEAKER = re.compile(r"^[ \t*]*[A-Z][\w .'-]{0,30}:\**(?= )[^\n]*$", re.MULTILINE)
+"""A line of a dialogue, with the speaker's name in front."""
 ROBOTS = re.compile(r"\b(?:robots?|androids?|chatbots?|ai|a\.i\.|artificial intelligence|sentient|cyborg)\b", re.I)
 
 
@@ -48,9 +50,10 @@ def _in_reply(reply: str, asked: str, settings: Refusals) -> Found | None:
 
 def _matches(text: str, families: Sequence[str]) -> Iterator[tuple[str, str, re.Match[str]]]:
     """What a reply says of its limits in its own voice: language, family, place."""
+    lowered = text.lower()
     spoken = None
-    for language, family, phrase, literal in patterns():
-        if family not in families or (literal and not literal.search(text)):
+    for (language, family), phrase in patterns().items():
+        if family not in families or not any(each in lowered for each in _hints(language, family)):
             continue
         if spoken is None:
             spoken = own_voice(text)
@@ -59,39 +62,52 @@ def _matches(text: str, families: Sequence[str]) -> Iterator[tuple[str, str, re.
 
 
 @cache
-def patterns() -> list[tuple[str, str, re.Pattern[str], re.Pattern[str] | None]]:
-    """Language, family, phrase, and a quick test whether a text can hold it at all."""
+def patterns() -> dict[tuple[str, str], re.Pattern[str]]:
+    """Language and family -> the phrases."""
     flags = re.IGNORECASE | re.MULTILINE
-    found = []
-    for language, families in PHRASES.items():
-        for family, phrase in families.items():
-            quick = QUICK.get((language, family)) or QUICK.get((language, ""))
-            found.append((language, family, re.compile(phrase, flags), re.compile(quick, flags) if quick else None))
-    return found
+    return {
+        (language, family): re.compile(phrase, flags)
+        for language, families in PHRASES.items()
+        for family, phrase in families.items()
+    }
 
 
-QUICK = {
-    ("en", "identity"): r" an? (?:ai\b|a\.i|artif|large|virtual|digital|text|computer|neural|machine|lang|chat|soft)",
-    ("en", "lack"): r"\bi (?:do not|don't|cann?o?'?t|lack|have no|am (?:un|not))",
-    ("en", "access"): r"real[- ]time|internet|\bmy (?:knowledge|training|last)|up-to-date|latest|brows|live|current",
-    ("en", "refusal"): r"sorry|apolog|regret|unfortunately|afraid|^i |against my|programmed",
-    ("es", ""): r"\bno (?:tengo|poseo|puedo)|\bcomo ",
-    ("fr", ""): r"\bje n|\ben tant qu",
-    ("de", ""): r"\bals |\bhabe |\bkann |\bbesitze ",
-    ("it", ""): r"\bnon |\bcome |in quanto|essendo",
-    ("pt", ""): r"\bnão |\bcomo |sendo|por ser",
-    ("nl", ""): r"\bik (?:heb|kan)|\bheb ik|\bals ",
-    ("ru", ""): r"[а-я]",
-    ("zh", ""): r"[\u4e00-\u9fff]",
-    ("ja", ""): r"[\u3040-\u30ff]",
+def _hints(language: str, family: str) -> tuple[str, ...]:
+    return HINTS.get((language, family)) or HINTS[language, ""]
+
+
+HINTS = {
+    ("en", "identity"): (" ai ", " ai,", " ai.", " ai-", "a.i.", " ai\n", "artificial", "language model", "chatbot",
+                         "chat bot", "virtual assistant", "machine learning", "program"),
+    ("en", "lack"): ("i do not", "i don't", "i cannot", "i can't", "i lack", "i have no", "i am un", "i am not"),
+    ("en", "access"): ("real-time", "real time", "internet", "browse", "latest", "up-to-date", "live ", "my knowledge",
+                       "my training", "my last", "current", "external", "access"),
+    ("en", "refusal"): ("sorry", "apolog", "regret", "unfortunately", "afraid", "against my", "programmed", "i can't",
+                        "i cannot", "i can not", "i am un", "i am not", "i won't be",
+                         "i do not have the", "i don't have"),
+    ("es", ""): ("como ", "no tengo ", "no poseo ", "no puedo "),
+    ("fr", ""): ("en tant qu", "je n'ai pas ", "je ne peux ", "je ne suis "),
+    ("de", ""): ("als ", "ich habe keine", "habe ich keine", "ich besitze", "besitze ich", "ich kann "),
+    ("it", ""): ("come ", "in quanto ", "essendo ", "non ho ", "non possiedo ", "non posso "),
+    ("pt", ""): ("como ", "sendo ", "por ser ", "não "),
+    ("nl", ""): ("als ", "ik heb geen ", "heb ik geen ", "ik kan "),
+    ("ru", ""): ("как ", "явля", "у меня нет", "я не "),
+    ("zh", ""): ("作为", "我"),
+    ("ja", ""): ("として", "なので", "ですので", "であるため", "ません", "ないため", "できかねます"),
 }  # fmt: skip
-"""Words without which a phrase can't be there: cheaper to look for than the phrase."""
+"""Parts of which a text must hold one to hold the phrase: cheaper to look for than the phrase."""
 
 
 def own_voice(text: str) -> str:
-    """The text with quotations, code and speakers' lines blanked out, unless they are all of it."""
-    blanked = QUOTED.sub(lambda match: " " * len(match[0]), text)
-    return blanked if blanked.strip() else text
+    """The text with quotations, code and the lines of a dialogue blanked out; quotations only if they are not all."""
+    blanked = QUOTED.sub(_blank, text)
+    if not blanked.strip():
+        blanked = text
+    return SPEAKER.sub(_blank, blanked) if len(SPEAKER.findall(blanked)) > 1 else blanked
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 def _in_writing(text: str, match: re.Match[str], asked: str) -> bool:

@@ -8,7 +8,7 @@ from zephyr.recipe.filter import Structure
 
 def cut_unanswered(messages: Messages, settings: Structure) -> Messages:
     """The dialogue without a last turn of the user that nobody answers (raw UltraChat has some)."""
-    unanswered = len(messages) > 1 and messages[-1]["role"] == "user"
+    unanswered = messages[-1:] and messages[-1]["role"] == "user" and any(t["role"] == "assistant" for t in messages)
     return messages[:-1] if unanswered and settings.unanswered == "cut" else messages
 
 

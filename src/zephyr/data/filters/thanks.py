@@ -7,7 +7,7 @@ from zephyr.recipe.filter import Thanks
 
 THANKS = re.compile(
     r"\b(?:thanks|thank (?:you|u)|thx|cheers|much appreciated|i appreciate (?:it|that|your|the)|"
-    r"(?:good)?bye|see you|farewell|take care|"
+    r"(?:good)?bye|see you|farewell|take care(?! of)|"
     r"have a (?:great|good|nice|wonderful|lovely) (?:day|evening|night|one|weekend)|"
     r"gracias|adiós|merci|au revoir|danke|vielen dank|tschüss|grazie|arrivederci|obrigad[oa]|bedankt|dank je|"
     r"спасибо|谢谢|ありがとう)(?!\w)",
@@ -32,8 +32,8 @@ def without_thanks(messages: Messages, settings: Thanks) -> Messages:
     while len(messages) >= 2 and messages[-1]["role"] == "assistant" and messages[-2]["role"] == "user":
         if not only_thanks(messages[-2]["content"], settings.max_words):
             return messages
-        messages = messages[:-2]
-    return messages if any(turn["role"] == "user" for turn in messages) else []
+        messages = messages[:-2] if any(turn["role"] == "user" for turn in messages[:-2]) else []
+    return messages
 
 
 def only_thanks(text: str, max_words: int) -> bool:

@@ -37,7 +37,7 @@ PRONOUN = re.compile(
 )
 """A small "i" before what only follows the English pronoun; Italian and Polish have an "i" of their own."""
 ABBREVIATIONS = frozenset(
-    "e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
+    "sq cu fl e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
     "dept inc ltd co corp bros mr mrs ms dr prof sr jr st ave blvd rd mt ft gen col sgt capt lt hon rev sen "
     "rep gov jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun a.m "
     "p.m am pm u.s u.k u.n ph.d oz lb lbs tsp tbsp in cm mm km kg hr hrs mins secs ext tel misc incl excl resp "
@@ -45,6 +45,8 @@ ABBREVIATIONS = frozenset(
     "pág núm".split()
 )
 """Words that a full stop follows inside a sentence, in English and some of its neighbours."""
+AFTER_A_NAME = frozenset(("or", "and", "is", "was", "has", "for", "in", "on", "at", "of", "to", "with", "by", "as"))
+"""After ! and ? these tell of a name ("Kahoot! or", "Yahoo! is") rather than of a new sentence."""
 SMALL = frozenset(
     "npm pip git grep sudo nginx numpy pandas pytorch scipy jquery bash ssh ls cd awk sed curl wget vim emacs "
     "von van de da di del della la le el al bin ibn adidas lululemon".split()
@@ -96,7 +98,7 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     before, mark = match[1], match[2]
     word = before.lstrip("(\"'“”‘[*_").casefold()
     if mark != ".":
-        return bool(re.search(r"\w", before)) and "!" not in before and "?" not in before
+        return bool(re.search(r"\w", before)) and not {"!", "?"} & set(before) and match[5] not in AFTER_A_NAME
     if not word or word[-1] in ".…" or not (word[-1].isalnum() or word[-1] in ")%'’*_"):
         return False
     if len(word) == 1 or word in ABBREVIATIONS or "." in word:  # initials, "e.g.", "U.S.", "3.5."
