@@ -52,10 +52,10 @@ class Server:
     n_seen: Counter = field(default_factory=Counter)
 
     async def serve(self) -> None:
+        self.out = self.log.open("a", buffering=1)
         self.slots = asyncio.Semaphore(self.habits.concurrency)
         server = await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", 0)
         print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-        self.out = self.log.open("a", buffering=1)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
     def fate(self, digest: str) -> str:

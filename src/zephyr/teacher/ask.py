@@ -68,6 +68,13 @@ class Teacher:
         asked.add_done_callback(lambda _: self._in_flight.pop(key))
         return await asked
 
+    def seen(self) -> dict[str, dict[str, Any]]:
+        """By model: calls, how many of them were on disk, and how many failed, by reason."""
+        return {
+            each.name: {"calls": each.seen.n_calls, "from_disk": each.seen.n_cached, "failed": each.seen.failed}
+            for each in self.lines
+        }
+
     def _line(self, model: LanguageModel) -> Line:
         found = self._by_id.get(id(model)) or next((each for each in self.lines if each.model == model), None)
         if found is None:
@@ -142,6 +149,7 @@ def run_rows(
     offline = offline or bool(os.environ.get(OFFLINE))
     with ExitStack() as stack:
         teacher = open_teacher(models, budget=budget, folder=folder, offline=offline, stack=stack)
+        stack.callback(lambda: teacher.spending.note(["asked", label, teacher.seen()]))
         progress = stack.enter_context(Progress(teacher, label=label, n_rows=n_rows))
         done: queue.SimpleQueue[tuple[int, Result] | BaseException | None] = queue.SimpleQueue()
         worker = _Worker(teacher, rows, work, done)

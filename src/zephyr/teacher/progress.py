@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from zephyr.teacher.predict import duration
+
 if TYPE_CHECKING:
     from zephyr.teacher.ask import Teacher
 
@@ -55,7 +57,7 @@ class Progress:
             if self._bar is not None:
                 self._bar.update(self._task, completed=self._n_done, said=self.said())
             else:
-                left = f", {_duration(self._left_s())} left" if self._n_done else ""
+                left = f", {duration(self._left_s())} left" if self._n_done else ""
                 log.info("  %s: %s%s", self._label, self._so_far(), left)
 
     def _so_far(self) -> str:
@@ -88,8 +90,3 @@ def _bar() -> Any:
         TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[said]}"), console=Console(stderr=True),
     )  # fmt: skip
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -1,13 +1,14 @@
 """What a run has sent and spent, over all its restarts, and the budget that it never exceeds.
 
-`requests.jsonl` in the run directory gets a line before each request (what it may cost at most) and a line when it is
-over (what it did cost). A request whose second line is missing was in flight when the run was killed: nobody knows
-whether it was billed, so it counts as spent in full.
+`requests.jsonl` in the run directory gets a line before each request (`sent`: what it may cost at most) and a line when
+it is `over` (what it did cost). A request whose second line is missing was in flight when the run was killed: nobody
+knows whether it was billed, so it counts as spent in full.
 """
 
 import asyncio
 import json
 import os
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,7 @@ class Spending:
         self._settled = asyncio.Event()
         self._out = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(self._out, b"" if _ends_a_line(self._file) else b"\n")
+        self.note(["began", round(time.time(), 1)])
 
     @property
     def n_requests(self) -> int:
@@ -102,7 +104,7 @@ class Spending:
         held = Held(number=self._number, model=name, cost=most, price=price)
         self._held[held.number] = held
         self._of(name).n_requests += 1
-        self._write(["sent", held.number, name, most])
+        self.note(["sent", held.number, name, most])
         return held
 
     def _fits(self, most: float, *, in_flight: bool) -> bool:
@@ -131,8 +133,10 @@ class Spending:
             failed: why there is no usable response, None where there is one.
             may_be_billed: for a request without usage: whether it counts in full, or not at all.
         """
-        line = ["over", held.number, failed, usage, _cost(held, usage, may_be_billed), usage is None and may_be_billed]
-        self._write(line)
+        unknown = usage is None and may_be_billed
+        cost = _cost(held, usage, may_be_billed)
+        line = ["over", held.number, failed, usage, cost, unknown, round(time.time(), 1)]
+        self.note(line)
         del self._held[held.number]
         _add(self._of(held.model), line)
         self._settled.set()
@@ -140,7 +144,8 @@ class Spending:
     def _of(self, name: str) -> Spent:
         return self.models.setdefault(name, Spent())
 
-    def _write(self, line: list[Any]) -> None:
+    def note(self, line: list[Any]) -> None:
+        """Adds a line to the file; it is on disk when this returns."""
         os.write(self._out, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:
@@ -155,7 +160,7 @@ def _cost(held: Held, usage: tuple[int, int] | None, may_be_billed: bool) -> flo
 
 
 def _add(spent: Spent, line: list[Any]) -> None:
-    _, _, failed, usage, cost, unknown = line
+    failed, usage, cost, unknown = line[2:6]
     spent.cost += cost
     if unknown:
         spent.n_unknown += 1
@@ -173,24 +178,25 @@ def read(folder: Path) -> dict[str, Spent]:
     """What a run has spent so far by model, from its file; requests that a kill cut off count in full."""
     models: dict[str, Spent] = {}
     sent: dict[int, tuple[str, float]] = {}
-    for line in _lines(folder / FILE):
+    for line in lines(folder):
         if line[0] == "sent":
             sent[line[1]] = (line[2], line[3])
             models.setdefault(line[2], Spent()).n_requests += 1
-        elif line[1] in sent:
+        elif line[0] == "over" and line[1] in sent:
             _add(models[sent.pop(line[1])[0]], line)
     for name, most in sent.values():
         _add(models[name], ["over", 0, "killed", None, most, True])
     return models
 
 
-def _lines(file: Path) -> list[list[Any]]:
-    found = []
+def lines(folder: Path) -> list[list[Any]]:
+    """What is noted of a run, in order; a line that a kill tore is left out."""
+    found, file = [], folder / FILE
     for text in file.read_text().splitlines() if file.is_file() else []:
         try:
             found.append(json.loads(text))
         except json.JSONDecodeError:
-            continue  # the line during which the run was killed
+            continue
     return found
 
 
