@@ -135,7 +135,8 @@ def test_stored_prompts_are_rebuilt(shared):
     references = read_answers(folder / "reference_answer/gpt-4.jsonl")
     stored = read_judgments(folder / "model_judgment/gpt-4_single.jsonl")
     answers = {each.model: read_answers(folder / f"model_answer/{each.model}.jsonl") for each in stored}
-    old = _answers_in([each for each in stored if each.time < answers[each.model][each.question_id].time])
+    of_old = [each for each in stored if each.time < answers[each.model][each.question_id].time]
+    old = _answers_in(of_old, questions, references, told)
     assert len(old) == 80
     for each in stored:
         answer = answers[each.model][each.question_id]
@@ -146,14 +147,21 @@ def test_stored_prompts_are_rebuilt(shared):
         assert (built.template, built.user) == (each.template, each.user_prompt)
 
 
-def _answers_in(judgments) -> dict[int, tuple[str, ...]]:
+def _answers_in(judgments, questions, references, told) -> dict[int, tuple[str, ...]]:
     """The two answers in each second turn's prompt, which the first turn's prompt is then rebuilt from."""
-    form = re.compile(
-        r"<\|The Start of Assistant A's Conversation with User\|>\n\n### User:\n.*?\n\n### Assistant A:\n(.*?)"
-        r"\n\n### User:\n.*?\n\n### Assistant A:\n(.*)\n\n<\|The End of Assistant A's Conversation with User\|>$",
-        flags=re.DOTALL,
-    )
-    return {each.question_id: form.search(each.user_prompt).groups() for each in judgments if each.turn == 2}
+    found = {}
+    for each in judgments:
+        if each.turn == 2:
+            known = dict(zip(("question_1", "question_2"), questions[each.question_id].turns, strict=True))
+            if each.question_id in references:
+                known |= zip(("ref_answer_1", "ref_answer_2"), references[each.question_id].turns, strict=True)
+            form = re.escape(told[each.template].text)
+            for name, text in known.items():
+                form = form.replace(rf"\{{{name}\}}", re.escape(text))
+            form = re.sub(r"\\\{(answer_[12])\\\}", r"(?P<\1>.*)", form)
+            answers = re.fullmatch(form, each.user_prompt, flags=re.DOTALL)
+            found[each.question_id] = answers["answer_1"], answers["answer_2"]
+    return found
 
 
 def test_real_files_are_written_as_they_were(shared, tmp_path):
