@@ -233,23 +233,27 @@ class Draws:
 
         scores = scores.float()
         drawn = scores.clone()
-        for n, call in enumerate(self.calls):
-            if call.temperature > 0:
-                noise = torch.empty(scores.shape[1]).exponential_(generator=self.generators[n]).log().neg()
-                drawn[n] = within_top_p(scores[n] / call.temperature, call.top_p) + noise.to(scores.device)
+        rows = [n for n, call in enumerate(self.calls) if call.temperature > 0]
+        if rows:
+            noise = [torch.empty(scores.shape[1]).exponential_(generator=self.generators[n]) for n in rows]
+            heat = torch.tensor([[self.calls[n].temperature, self.calls[n].top_p] for n in rows]).to(scores.device)
+            kept = within_top_p(scores[rows] / heat[:, :1], heat[:, 1:])
+            drawn[rows] = kept - torch.stack(noise).log().to(scores.device)
         for n, call in enumerate(self.calls):
             if call.n_logprobs is not None:
                 self.logprobs[n].append(_likely(scores[n], int(drawn[n].argmax()), call.n_logprobs))
         return drawn
 
 
-def within_top_p(scores: "Tensor", top_p: float) -> "Tensor":
-    """Scores of the fewest tokens that have at least this share of the probability; the rest minus infinity."""
-    if top_p >= 1:
-        return scores
+def within_top_p(scores: "Tensor", top_p: "Tensor") -> "Tensor":
+    """Scores (rows, vocabulary) of the fewest tokens that have the share `top_p` (rows, 1) of the probability.
+
+    The others become minus infinity; a share of 1 keeps all.
+    """
     ordered, order = scores.sort(descending=True)
-    before = ordered.softmax(dim=-1).cumsum(dim=-1) - ordered.softmax(dim=-1)
-    return scores.masked_fill((before >= top_p).scatter(0, order, before >= top_p), float("-inf"))
+    share = ordered.softmax(dim=-1)
+    left_out = (share.cumsum(dim=-1) - share >= top_p) & (top_p < 1)
+    return scores.masked_fill(left_out.scatter(-1, order, left_out), float("-inf"))
 
 
 def _likely(scores: "Tensor", drawn: int, count: int) -> tuple[int, float, list[tuple[int, float]]]:
