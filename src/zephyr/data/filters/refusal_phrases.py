@@ -21,6 +21,7 @@ PHRASES: dict[str, dict[str, str]] = {
             rf"(?:(?:[a-z-]+,? (?:and )?){{0,3}}?{_MODEL}(?! (?:researcher|developer|engineer|trainer|expert)s?\b)"
             rf"|(?:[a-z-]+,? (?:and )?){{0,3}}?{_AI} (?:assistant|(?:text-based )?model|persona)(?! (?:researcher|developer|engineer|trainer|expert)s?\b)\b"
             rf"|{_AI}(?: (?:program|system|bot|entity|machine|tool|being))?(?=,? (?:i\b|my\b|it is not|it's not|(?:and|so) (?:i|not|my|do|don't|cannot)\b|without\b)|[.;!] ?i\b)"
+            rf"|(?<=m an ){_AI}(?=[,.;!] |,? (?:and|so|but)\b)|(?<=just an ){_AI}(?=[,.;!] |,? (?:and|so|but)\b)"
             r"|(?:computer|software) program(?=,? (?:i\b|my\b|and (?:i|do|don't)\b|without\b)|[.,;] ?i\b))"
         ),
         "lack": (

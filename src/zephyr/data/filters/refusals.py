@@ -114,6 +114,6 @@ def _in_writing(text: str, match: re.Match[str], asked: str) -> bool:
     """Whether a phrase belongs to a text that the user asked for: past the reply's first sentence, or about robots."""
     if not WRITING.search(asked):
         return False
-    first = re.search(r"[.!?。！？\n](?:\s|$)", text)
+    first = re.search(r"[.!?。！？](?:\s|$)|\n", text)
     past_first = first is not None and match.start() >= first.end()
     return (past_first and "language model" not in match[0].casefold()) or bool(ROBOTS.search(asked))

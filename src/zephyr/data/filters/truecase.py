@@ -24,7 +24,7 @@ PROTECTED = re.compile(
     r"|\S+://\S+|www\.\S+|\S+@\S+|(?<!\S)[\w.~-]*/[\w./~-]+",  # addresses, paths
     re.DOTALL | re.MULTILINE,
 )
-SENTENCE = re.compile(r"(\S*?)([.!?])([)\]]*)([ \t]{1,3})([^\W\d_]\S*)")
+SENTENCE = re.compile(r"(\S*?)([.!?])([)\]]*)([ \t]{1,3})(?=([^\W\d_]\S*))")
 """The end of a sentence and the word after it, on one line: last word, mark, brackets, blanks, next word."""
 START = re.compile(r"\A\s*([^\W\d_]\S*)")
 PRONOUN = re.compile(
@@ -99,9 +99,11 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     word = before.lstrip("(\"'“”‘[*_").casefold()
     if mark != ".":
         return bool(re.search(r"\w", before)) and not {"!", "?"} & set(before) and match[5] not in AFTER_A_NAME
-    if not word or word[-1] in ".…" or not (word[-1].isalnum() or word[-1] in ")%'’*_"):
+    if not word or word[-1] in ".…" or not (word[-1].isalnum() or word[-1] in ")]%'’*_"):
         return False
-    if len(word) == 1 or word in ABBREVIATIONS or "." in word:  # initials, "e.g.", "U.S.", "3.5."
+    if (
+        len(word) == 1 or word in ABBREVIATIONS or "." in word or re.fullmatch(r"[a-z]\d+", word)
+    ):  # initials, U.S., 3.5, v2
         return False
     line = text[text.rfind("\n", 0, match.start()) + 1 : match.start(2)]
     return not re.fullmatch(r"\s*[(\[]?(?:\d+|[a-zA-Z]|[ivxlc]+)[)\]]?", line) and not word.isdigit()
