@@ -142,7 +142,9 @@ def test_answers_that_end_by_themselves_are_told_from_those_cut(
     assert not all(each.finished for each in cut)
     shorter = replace(answerer, settings=replace(SETTINGS, max_new_tokens=1))
     firsts = one_by_one(shorter, conversations)
-    assert all(long.text.startswith(first.text) for long, first in zip(cut, firsts, strict=True))
+    whole = [(long.text, first.text) for long, first in zip(cut, firsts, strict=True) if "\ufffd" not in first.text]
+    assert len(whole) > len(cut) / 2  # the rest begins with a part of a character
+    assert all(long.startswith(first) for long, first in whole)
 
 
 def test_the_empty_system_turn_is_the_recipes(answerer: Answerer, conversations: list[Messages]) -> None:

@@ -48,7 +48,14 @@ def test_reading_stops_at_the_first_turn_that_is_not_of_this_world(world: World)
     assert [each.text for each in understand(requests_by_text(world), conversation)] == turns[:1]
 
 
-def test_an_unknown_system_message_gives_no_role(world: World) -> None:
-    conversation = [{"role": "system", "content": "Be honest."}, {"role": "user", "content": "What is twice 7?"}]
-    (request,) = understand(requests_by_text(world), conversation)
-    assert (request.role, request.category) == (None, "math")
+def test_a_role_holds_for_the_conversation(world: World) -> None:
+    turns = ["You are a pirate. How does soup taste?", "Are you sure?", "What does a dog eat?"]
+    conversation = [{"role": "user", "content": text} for text in turns]
+    found = understand(requests_by_text(world), [{"role": "system", "content": "Be honest."}, *conversation])
+    assert [(each.role, each.category, each.text) for each in found] == [("pirate", "roleplay", each) for each in turns]
+
+
+def test_an_opener_is_not_taken_in_the_middle_of_a_conversation(world: World) -> None:
+    turns = ["Please tell me. How does soup taste?", "You are a clown. What does a dog eat?"]
+    conversation = [{"role": "user", "content": text} for text in turns]
+    assert [each.text for each in understand(requests_by_text(world), conversation)] == turns[:1]

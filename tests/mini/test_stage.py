@@ -9,10 +9,11 @@ import pytest
 from tests.mini.small import RECIPE
 from zephyr.errors import UserError
 from zephyr.mini import stage
-from zephyr.mini.questions import CATEGORIES
+from zephyr.mini.questions import CATEGORIES, OPENERS, ROLES, given
 from zephyr.mini.world import World, read, sentences
+from zephyr.recipe.schema import Habits
 
-FILES = ("corpus", "corpus_eval", "dialogues", "dialogues_eval", "pairs", "pairs_eval", "heldout")
+FILES = ("corpus", "corpus_eval", "instructions", "instructions_eval", "prompts", "prompts_eval", "heldout")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_same_seed_gives_the_same_bytes(written: Path, tmp_path: Path) -> No
     stage.run(RECIPE, tmp_path)
     assert bytes_of(tmp_path) == bytes_of(written)
     tokenizer = {"tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"}
-    assert set(bytes_of(written)) == {"facts.json", *(f"{name}.jsonl" for name in FILES), *tokenizer}
+    assert set(bytes_of(written)) == {"facts.json", "cast.json", *(f"{name}.jsonl" for name in FILES), *tokenizer}
 
 
 def test_another_seed_gives_another_world(written: Path, tmp_path: Path) -> None:
@@ -48,21 +49,31 @@ def test_another_seed_gives_another_world(written: Path, tmp_path: Path) -> None
     assert all(bytes_of(tmp_path)[f"{name}.jsonl"] != bytes_of(written)[f"{name}.jsonl"] for name in FILES)
 
 
-def test_the_counts_are_those_of_the_recipe(rows: dict, tmp_path: Path) -> None:
-    assert {name: len(rows[name]) for name in FILES if "pairs" not in name} == {
-        "corpus": 2400, "corpus_eval": 30, "dialogues": 150, "dialogues_eval": 30, "heldout": 16,
+def test_the_counts_are_those_of_the_recipe(rows: dict) -> None:
+    assert {name: len(rows[name]) for name in FILES} == {
+        "corpus": 2400, "corpus_eval": 30, "instructions": 400, "instructions_eval": 30, "prompts": 150,
+        "prompts_eval": 30, "heldout": 16,
     }  # fmt: skip
-    assert 100 < len(rows["pairs"]) <= 150
     assert Counter(row["category"] for row in rows["heldout"]) == dict.fromkeys(CATEGORIES, 2)
     assert len({row["id"] for row in rows["heldout"]}) == 16
 
 
+def test_people_ask_some_things_twice_and_most_things_once(rows: dict) -> None:
+    texts = [row["prompt"] for row in rows["instructions"]]
+    assert 200 < len(set(texts)) < len(texts)
+
+
+def test_the_judges_name_is_taken(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, world=replace(RECIPE.world, teachers={"judge": Habits()}))
+    with pytest.raises(UserError, match="name of the world's judge"):
+        stage.run(recipe, tmp_path)
+
+
 def told_in_training(rows: dict) -> list[str]:
-    """Everything said in answer to something in training, and the corpus's questions with their answers."""
+    """The corpus's questions with their answers, and everything that is asked and said to start from."""
     texts = [row["text"] for row in rows["corpus"] if not row["text"].startswith("About ")]
-    texts += [each["content"] for row in rows["dialogues"] for each in row["messages"]]
-    texts += [each["content"] for row in rows["pairs"] for each in row["prompt"]]
-    return texts + [row[side] for row in rows["pairs"] for side in ("chosen", "rejected")]
+    texts += [row["prompt"] for row in rows["instructions"]]
+    return texts + [each["content"] for row in rows["prompts"] for each in row["prompt"]]
 
 
 def test_training_never_answers_with_a_fact_that_is_held_out(rows: dict, world: World) -> None:
@@ -72,9 +83,11 @@ def test_training_never_answers_with_a_fact_that_is_held_out(rows: dict, world: 
     assert {world.split[claim.key] for claim in inside} == {"train"}
 
 
-def test_no_held_out_question_is_asked_in_training(rows: dict) -> None:
+def test_no_held_out_question_is_asked_in_training(rows: dict, world: World) -> None:
     told = "\n".join(told_in_training(rows))
-    asked = [turn["text"] for row in rows["heldout"] for turn in row["turns"] if turn["form"] != "doubt"]
+    turns = [turn["text"] for row in rows["heldout"] for turn in row["turns"] if turn["form"] != "doubt"]
+    openers = [*filter(None, OPENERS), *map(given, ROLES)]
+    asked = [next((text.removeprefix(each) for each in openers if text.startswith(each)), text) for text in turns]
     assert len(asked) > 16
     assert not [text for text in asked if text in told]
 
@@ -86,21 +99,14 @@ def normalised(text: str) -> str:
 def test_evaluation_prompts_are_not_trained_on(rows: dict) -> None:
     texts = {name: {normalised(row["text"]) for row in rows[name]} for name in ("corpus", "corpus_eval")}
     assert not texts["corpus"] & texts["corpus_eval"]
-    prompts = {
-        name: {json.dumps(row["messages"][:-1]) for row in rows[name]} for name in ("dialogues", "dialogues_eval")
-    }
-    assert not prompts["dialogues"] & prompts["dialogues_eval"]
-    pairs = {name: {json.dumps(row["prompt"]) for row in rows[name]} for name in ("pairs", "pairs_eval")}
-    assert not pairs["pairs"] & pairs["pairs_eval"]
-    assert len(pairs["pairs"]) == len(rows["pairs"])
-
-
-def test_the_chosen_answer_is_the_better_one(rows: dict) -> None:
-    assert all(row["score_chosen"] > row["score_rejected"] for row in rows["pairs"])
-    assert all(row["prompt"][-1]["role"] == "user" for row in rows["pairs"])
+    instructions = {name: {row["prompt"] for row in rows[name]} for name in ("instructions", "instructions_eval")}
+    assert not instructions["instructions"] & instructions["instructions_eval"]
+    prompts = {name: {json.dumps(row["prompt"]) for row in rows[name]} for name in ("prompts", "prompts_eval")}
+    assert not prompts["prompts"] & prompts["prompts_eval"]
+    assert len(prompts["prompts"]) == len(rows["prompts"])
 
 
 def test_a_world_too_small_for_the_rows_says_so(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, world=replace(RECIPE.world, heldout=800))
-    with pytest.raises(UserError, match=r"100 different rows were asked for and only \d+ found"):
+    recipe = replace(RECIPE, world=replace(RECIPE.world, heldout=8000))
+    with pytest.raises(UserError, match=r"1000 different rows were asked for and only \d+ found"):
         stage.run(recipe, tmp_path)

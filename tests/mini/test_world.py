@@ -41,8 +41,8 @@ def test_computed_facts_are_true() -> None:
     assert facts["twice", "7"] == "14"
     assert facts["half", "14"] == "7"
     assert facts["more", "9"] == "10"
-    assert facts["after", "c"] == "d"
-    assert facts["before", "d"] == "c"
+    assert facts["after", "C"] == "D"
+    assert facts["before", "D"] == "C"
 
 
 def test_the_split_is_drawn_within_each_relation(world: World) -> None:

@@ -30,7 +30,7 @@ GOOD = [
 BAD = [
     (changed(SFT, ("learning_rate", "learning_rat")), "'learning_rat' was unexpected"),
     (changed(SFT, ("  learning_rate: 2e-5\n", "")), "'learning_rate' is a required property"),
-    (changed(SFT, ("name: dialogues", "nam: dialogues")), "'nam' was unexpected"),
+    (changed(SFT, ("name: instructions", "nam: dialogues")), "'nam' was unexpected"),
     (changed(SFT, ("cosine", "cosin")), "'cosin' is not one of"),
     (changed(SFT, ("max_length: 256", 'max_length: "256"')), "'256' is not of type 'integer'"),
     (changed(SFT, ("stage: sft", "stage: sfft")), "'sfft' is not one of"),

@@ -17,11 +17,11 @@ def test_a_recipe_that_is_named_is_replaced_by_what_it_makes(lab, tmp_path):
     assert loaded.file == lab / "dpo.yaml"
     assert loaded.run_dir == outputs / "dpo"
     assert loaded.recipe.model.model_name_or_path == str(outputs / "sft/model")
-    assert loaded.recipe.data.train[0].path == str(outputs / "world/pairs.jsonl")
+    assert loaded.recipe.data.train[0].path == str(outputs / "world/prompts.jsonl")
     assert loaded.recipe.data.train[0].name is None
     assert [(each.field, each.loaded.file.name, each.path) for each in loaded.inputs] == [
         ("model.model_name_or_path", "sft.yaml", outputs / "sft/model"),
-        ("data.train[0].path", "world.yaml", outputs / "world/pairs.jsonl"),
+        ("data.train[0].path", "world.yaml", outputs / "world/prompts.jsonl"),
     ]
     assert loaded.inputs[0].loaded.inputs[0].loaded is loaded.inputs[1].loaded
 
@@ -63,7 +63,7 @@ def test_local_paths_are_relative_to_the_recipe_then_to_the_working_directory(wr
     (tmp_path / "both.jsonl").touch()
     names = ("both.jsonl", "here.jsonl", "absent.jsonl", "./folder", "org/name")
     entries = "".join(f"    - path: {name}\n" for name in names)
-    text = changed(SFT, ("    - path: world.yaml\n      name: dialogues\n", entries))
+    text = changed(SFT, ("    - path: world.yaml\n      name: instructions\n", entries))
     paths = [source.path for source in load(write("sft.yaml", text)).recipe.data.train]
     assert paths == [
         str(tmp_path / "lab/both.jsonl"), str(tmp_path / "here.jsonl"), str(tmp_path / "lab/absent.jsonl"),
@@ -146,7 +146,7 @@ def test_the_identity_does_not_depend_on_the_place(lab, tmp_path, monkeypatch):
 
 OTHER = [
     ("seed: 1", "seed: 2"), ("5e-7", "6e-7"), ("beta: 0.1", "beta: 0.2"), ("max_length: 256", "max_length: 255"),
-    ("name: pairs", "name: dialogues"), ("name: pairs", "name: pairs\n      rows: 9"), ("sft.yaml", "org/x"),
+    ("name: prompts", "name: instructions"), ("name: prompts", "name: prompts\n      rows: 9"), ("sft.yaml", "org/x"),
     ("  beta: 0.1", "  beta: 0.1\n  optim: rmsprop"), ("launch:", "trl: {neftune_noise_alpha: 5}\nlaunch:"),
     ("  max_length: 256", "  max_length: 256\n  empty_system_turn: false"),
 ]  # fmt: skip

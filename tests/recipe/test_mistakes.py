@@ -19,9 +19,9 @@ TABLE = [
     # keys
     ("  learning_rate: 5e-7", "  learning_rat: 5e-7",
      ["dpo.yaml:11: train.learning_rat: there is no such key; did you mean `learning_rate`?"]),
-    ("      name: pairs", "      nam: pairs\n      splitt: x",
+    ("      name: prompts", "      nam: prompts\n      splitt: x",
      ["dpo.yaml:6: data.train[0].path: this recipe makes several files; say which with `name`: `corpus`, `corpus_eval`, "
-      "`dialogues`, `dialogues_eval`, `pairs`, `pairs_eval` or `heldout`",
+      "`instructions`, `instructions_eval`, `prompts`, `prompts_eval` or `heldout`",
       "dpo.yaml:7: data.train[0].nam: there is no such key; did you mean `name`?",
       "dpo.yaml:8: data.train[0].splitt: there is no such key; did you mean `split`?"]),
     ("seed: 1", "seed: 1\nwarmup_stepps: 5",
@@ -33,7 +33,7 @@ TABLE = [
      ["dpo.yaml:9: data.seed: belongs at the top of the recipe, not under `data`"]),
     ("  max_length: 256", "  max_length: 256\n  packing: wrapped",
      ["dpo.yaml:9: data.packing: a recipe of stage dpo has no such key; `data.packing` is for `cpt` and `sft`"]),
-    ("      name: pairs", "      name: pairs\n      zzz: 4",
+    ("      name: prompts", "      name: prompts\n      zzz: 4",
      ["dpo.yaml:8: data.train[0].zzz: there is no such key; under `data.train[0]` may stand `path`, `name`, "
       "`revision`, `split`, `fraction` and 2 more (`zephyr schema`)"]),
     ("launch: {micro_batch_size: 8}", "launch: {micro_batch_size: 8, gpu_price: 4}",
@@ -95,11 +95,11 @@ TABLE = [
      ["dpo.yaml:16: train.loss_type: found a list; one word is expected, not a list; write `sigmoid`"]),
     ("  beta: 0.1", "  beta: 0.1\n  loss_type: dpo",
      [f"dpo.yaml:16: train.loss_type: found `dpo`; {LOSSES} is expected; write `sigmoid`, the loss of DPO"]),
-    ("      name: pairs", "      name: pairs\n    - org/x",
+    ("      name: prompts", "      name: prompts\n    - org/x",
      ["dpo.yaml:8: data.train[1]: found `org/x`; keys are expected: write `path: org/x`"]),
-    ("      name: pairs", "      name: pairs\n  eval: org/x",
+    ("      name: prompts", "      name: prompts\n  eval: org/x",
      ["dpo.yaml:8: data.eval: found `org/x`; a list is expected, one entry a data set: `- path: org/x`"]),
-    ("      name: pairs", "      name: pairs\n  eval:",
+    ("      name: prompts", "      name: prompts\n  eval:",
      ["dpo.yaml:8: data.eval: found nothing; a list is expected, one entry a data set: `- path: ...`"]),
     ("launch: {micro_batch_size: 8}", "launch: 8",
      ["dpo.yaml:16: launch: found `8`; keys are expected, each on its own line, indented"]),
@@ -127,7 +127,7 @@ TABLE = [
     ("    - path: world.yaml\n", "    - revision: x\n",
      ["dpo.yaml:6: data.train[0]: `path` is missing: Hub id, local file or directory (jsonl, json, parquet, csv, "
       "`save_to_disk`), or another recipe (`world.yaml`)"]),
-    ("    - path: world.yaml\n      name: pairs\n", "    []\n", ["dpo.yaml:5: data.train: empty; at least one entry is expected"]),
+    ("    - path: world.yaml\n      name: prompts\n", "    []\n", ["dpo.yaml:5: data.train: empty; at least one entry is expected"]),
     # between keys
     ("model: {model_name_or_path: sft.yaml}", "model: {}",
      ["dpo.yaml:3: model: no model to start from; write `model_name_or_path` (a Hub id, a directory or a recipe), "
@@ -144,7 +144,7 @@ TABLE = [
     ("  max_prompt_length: 128", "  max_prompt_length: 256",
      ["dpo.yaml:9: data.max_prompt_length: found 256; a number below `max_length` (256) is expected, "
       "or no token is left for the answer"]),
-    ("      name: pairs", "      name: pairs\n      fraction: 0.5\n      rows: 100",
+    ("      name: prompts", "      name: prompts\n      fraction: 0.5\n      rows: 100",
      ["dpo.yaml:9: data.train[0].rows: `fraction` is given too; keep one of them"]),
     ("  beta: 0.1", "  beta: 0.1\n  loss_type: exo_pair",
      ["dpo.yaml:16: train.loss_type: `exo_pair` needs `label_smoothing` above 0, such as 1e-3"]),
@@ -176,20 +176,20 @@ TABLE = [
       "there are dpo.yaml, report.yaml, sft.yaml, world.yaml"]),
     ("sft.yaml", "world.yaml",
      ["dpo.yaml:3: model.model_name_or_path: a recipe of stage world makes no model; those of `cpt`, `sft` or `dpo` do"]),
-    ("name: pairs", "name: pears",
-     ["dpo.yaml:6: data.train[0].path: this recipe makes no `pears`; its files are `corpus`, `corpus_eval`, `dialogues`, "
-      "`dialogues_eval`, `pairs`, `pairs_eval` and `heldout`"]),
+    ("name: prompts", "name: pears",
+     ["dpo.yaml:6: data.train[0].path: this recipe makes no `pears`; its files are `corpus`, `corpus_eval`, `instructions`, "
+      "`instructions_eval`, `prompts`, `prompts_eval` and `heldout`"]),
     ("path: world.yaml", "path: sft.yaml",
-     ["dpo.yaml:6: data.train[0].path: a recipe of stage sft makes no rows; those of `world` do"]),
-    ("name: pairs", "name: pairs\n      revision: main",
+     ["dpo.yaml:6: data.train[0].path: a recipe of stage sft makes no rows; those of `world`, `dialogues`, `filter`, `feedback` or `binarize` do"]),
+    ("name: prompts", "name: prompts\n      revision: main",
      ["dpo.yaml:8: data.train[0].revision: belongs to the Hub; `path` names a recipe, whose output has none"]),
     ("sft.yaml", "dpo.yaml",
      ["dpo.yaml:3: model.model_name_or_path: these recipes need each other in a circle: lab/dpo.yaml -> lab/dpo.yaml"]),
     # the stage
     ("stage: dpo", "stage: ddpo",
-     ["dpo.yaml:1: stage: found `ddpo`; `world`, `cpt`, `sft`, `dpo`, `evaluate` or `report` is expected; write `dpo`"]),
+     ["dpo.yaml:1: stage: found `ddpo`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report` is expected; write `dpo`"]),
     ("stage: dpo\n", "",
-     ["dpo.yaml: no `stage`. A recipe says `stage: sft` (`world`, `cpt`, `sft`, `dpo`, `evaluate` or `report`) and has "
+     ["dpo.yaml: no `stage`. A recipe says `stage: sft` (`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report`) and has "
       "sections such as `model`, `data`, `train` and `launch`; `zephyr recipes` lists some to start from"]),
 ]  # fmt: skip
 
@@ -244,7 +244,7 @@ lora_r: 64
         load(path)
     assert str(error.value).splitlines() == [
         "lab/handbook.yaml: no `stage`. This looks like a flat recipe of another toolkit. A recipe says `stage: sft` "
-        "(`world`, `cpt`, `sft`, `dpo`, `evaluate` or `report`) and has sections such as `model`, `data`, `train` and "
+        "(`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report`) and has sections such as `model`, `data`, `train` and "
         "`launch`; `zephyr recipes` lists some to start from",
         "lab/handbook.yaml:1: model_name_or_path: belongs under `model`",
         "lab/handbook.yaml:2: torch_dtype: write `dtype: auto` under `model` (transformers renamed it)",

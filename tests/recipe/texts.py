@@ -7,7 +7,7 @@ model: {model_name_or_path: org/base}
 data:
   train:
     - path: world.yaml
-      name: dialogues
+      name: instructions
   max_length: 256
 train:
   learning_rate: 2e-5
@@ -23,7 +23,7 @@ model: {model_name_or_path: sft.yaml}
 data:
   train:
     - path: world.yaml
-      name: pairs
+      name: prompts
   max_length: 256
   max_prompt_length: 128
 train:

@@ -21,7 +21,10 @@ def test_settings_show_the_batch_arithmetic_and_name_the_runs_they_came_from(run
     assert shown["time"] == "1 min 24 s, 9,056 tokens per second (median)"
 
 
-def test_world_says_what_its_teacher_does_wrong(runs):
-    recipe = {"stage": "world", "seed": 1, "world": {"people": 16, "teacher": {"boilerplate": 0.4, "terse": 0.0}}}
+def test_world_says_what_its_teachers_do_wrong(runs):
+    teachers = {"teacher": {"boilerplate": 0.4, "terse": 0.0}, "careful": {"terse": 0.0}}
+    recipe = {"stage": "world", "seed": 1, "world": {"people": 16, "teachers": teachers}}
     (runs["world"] / "recipe.yaml").write_text(json.dumps(recipe))
-    assert values(what_ran(read_run(runs["world"])))["teacher's bad habits"] == "boilerplate 0.4 (shares)"
+    shown = values(what_ran(read_run(runs["world"])))
+    assert shown["bad habits of `teacher`"] == "boilerplate 0.4 (shares)"
+    assert shown["bad habits of `careful`"] == "none"

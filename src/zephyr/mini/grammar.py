@@ -7,14 +7,14 @@ every user turn can be read back whole; what cannot be read is not of this world
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from zephyr.mini.questions import COUNTS, DOUBT, ROLES, WRITING, Request, most_held_out, system_turn
+from zephyr.mini.questions import COUNTS, DOUBT, OPENERS, ROLES, WRITING, Request, given, most_held_out
 from zephyr.mini.relations import CHAINS, FROM_TEXT, OBJECTS, RELATIONS
 from zephyr.mini.world import World
 
 Message = dict[str, str]
 """`role` and `content`."""
 Known = dict[str, Request]
-"""What a user may say, as text -> what it asks; but for doubts, whose meaning is that of the turn before."""
+"""What a user may say after an opener, as text -> what it asks; but for doubts, which are about the turn before."""
 
 
 def requests_by_text(world: World) -> Known:
@@ -63,26 +63,35 @@ def understand(known: Known, conversation: Sequence[Message]) -> list[Request]:
 
     Args:
         known: What a user may say.
-        conversation: System turn (a role, or anything else, which counts as none), user and assistant turns.
+        conversation: User and assistant turns; system turns say nothing in this world.
     """
-    role = None
     found: list[Request] = []
     for message in conversation:
-        if message["role"] == "system":
-            role = next((each for each in ROLES if message["content"].strip() == system_turn(each)), None)
-        elif message["role"] == "user":
-            request = _request(known, message["content"].strip(), role, found)
+        if message["role"] == "user":
+            request = _request(known, message["content"].strip(), found)
             if request is None:
                 return found
             found.append(request)
     return found
 
 
-def _request(known: Known, text: str, role: str | None, before: list[Request]) -> Request | None:
+def _request(known: Known, text: str, before: list[Request]) -> Request | None:
+    if not before:
+        return next((found for each in (*OPENERS, *ROLES) if (found := _opened(known, text, each))), None)
     if text == DOUBT:
-        doubted = before[-1] if before and before[-1].form == "question" else None
-        return replace(doubted, text=text, form="doubt") if doubted else None
-    request = known.get(text)
+        return replace(before[-1], text=text, form="doubt") if before[-1].form == "question" else None
+    return _in_role(known.get(text), before[-1].role)
+
+
+def _opened(known: Known, text: str, opener: str) -> Request | None:
+    """The first request of a conversation, if it starts with this opener or gives this role."""
+    role = opener if opener in ROLES else None
+    words = given(role) if role else opener
+    request = _in_role(known.get(text.removeprefix(words)), role) if text.startswith(words) else None
+    return replace(request, text=text) if request else None
+
+
+def _in_role(request: Request | None, role: str | None) -> Request | None:
     return replace(request, category="roleplay", role=role) if request and role else request
 
 

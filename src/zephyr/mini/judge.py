@@ -23,9 +23,14 @@ class Aspects:
     helpfulness: int
 
     @property
+    def by_name(self) -> dict[str, float]:
+        """Aspect -> what it earned."""
+        return asdict(self)
+
+    @property
     def score(self) -> float:
         """Their mean, stretched to 1-10."""
-        return 1 + 9 * (mean(asdict(self).values()) - 1) / 4
+        return 1 + 9 * (mean(self.by_name.values()) - 1) / 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ class Judgment:
     @property
     def aspects(self) -> dict[str, float]:
         """Each aspect's mean over the turns, 1-5."""
-        rows = [asdict(turn) for turn in self.turns]
+        rows = [turn.by_name for turn in self.turns]
         return {name: mean(row[name] for row in rows) for name in rows[0]}
 
 
@@ -104,8 +109,9 @@ def _claim(request: Request, sentence: str, *, alone: bool) -> Claim | None:
     if not request.asks:
         return read(sentence)
     asked = request.asks[-1]
-    value = sentence.removesuffix(".")
-    return Claim(key=asked, value=value) if alone and value in RELATIONS[asked[0]].values else read(sentence)
+    said = sentence.removesuffix(".")
+    value = next((each for each in RELATIONS[asked[0]].values if each.lower() == said.lower()), None)
+    return Claim(key=asked, value=value) if alone and value is not None else read(sentence)
 
 
 def _true(world: World, request: Request, claim: Claim) -> bool:

@@ -13,10 +13,12 @@ from zephyr.mini.world import Key, World
 
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 ROLES = {"pirate": "Arr!", "robot": "Beep!", "knight": "Hail!", "clown": "Ha!"}
-"""Roles a system message may give, and the word that an answer in that role has after what it says."""
+"""Roles that a first message may give, and the word that an answer in that role has after what it says."""
 COUNTS = {2: "two", 3: "three"}
 WRITING = ("Write {count} sentences about {person}.", "Tell me about {person} in {count} sentences.")
 DOUBT = "Are you sure?"
+OPENERS = ("", "Please tell me. ", "I have a question. ", "Help me with this. ")
+"""What a conversation may start with, before what is asked; in roleplay it is the role instead."""
 Form = Literal["question", "doubt", "writing"]
 
 
@@ -36,7 +38,7 @@ class Request:
     n_sentences: int = 1
     """Sentences wanted, in writing."""
     role: str | None = None
-    """Role that the system message gave."""
+    """Role that the conversation's first message gave."""
     passage: tuple[tuple[str, str], ...] = ()
     """(object, spot) of the text in the prompt."""
 
@@ -55,25 +57,25 @@ class Request:
 def requests(world: World, split: str, rng: random.Random, *, category: str, n_turns: int) -> list[Request]:
     """The user turns of one conversation of a category, all about facts of the split."""
     role = rng.choice(sorted(ROLES)) if category == "roleplay" else None
-    asked = [_first(world, split, rng, category, role)]
+    first = _first(world, split, rng, category, role)
+    asked = [replace(first, text=(given(role) if role else rng.choice(OPENERS)) + first.text)]
     while len(asked) < n_turns:
         asked.append(follow_up(world, split, rng, asked[-1]))
     return asked
 
 
 def messages(asked: list[Request], answers: list[str]) -> list[dict[str, str]]:
-    """The conversation as messages: system turn (roleplay only), then user and assistant in turn."""
-    role = asked[0].role
-    out = [{"role": "system", "content": system_turn(role)}] if role else []
+    """The conversation as messages, user and assistant in turn."""
+    out = []
     for i, request in enumerate(asked):
         out.append({"role": "user", "content": request.text})
         out += [{"role": "assistant", "content": answers[i]}] if i < len(answers) else []
     return out
 
 
-def system_turn(role: str) -> str:
-    """The system message that gives a role."""
-    return f"You are a {role}."
+def given(role: str) -> str:
+    """The opener that gives a role."""
+    return f"You are a {role}. "
 
 
 def _first(world: World, split: str, rng: random.Random, category: str, role: str | None) -> Request:

@@ -23,7 +23,7 @@ DIETS = ("nuts", "grass", "seeds", "fruit", "leaves", "roots")
 BEDS = ("barn", "garden", "kitchen", "cellar", "attic", "yard")
 TASTES = ("sweet", "sour", "salty", "bitter", "mild", "hot")
 NUMBERS = tuple(str(number) for number in range(21))
-LETTERS = tuple("abcdefghijklmnopqrst")
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRST")
 OBJECTS = ("ball", "box", "cup", "hat", "chair", "door", "boat", "coat")
 SPOTS = ("shelf", "table", "floor", "bench", "roof", "stairs", "bed", "wall")
 

@@ -5,6 +5,7 @@ teacher has bad habits, as the paper found in UltraChat (section 4.1), and what 
 """
 
 import random
+import re
 
 from zephyr.mini.questions import ROLES, Request, told_of
 from zephyr.mini.relations import FROM_TEXT, RELATIONS
@@ -12,18 +13,22 @@ from zephyr.mini.world import Key, World
 from zephyr.recipe.schema import Habits
 
 BOILERPLATE = ("I hope this helps.", "Let me know what else you need.")
+REFUSAL = "As an AI language model, I do not have personal experiences."
 CAVING = "Sorry, you are right, I was wrong."
 SURE = "I am sure."
+_SENTENCE_START = re.compile(r"(?:^|(?<=[.!?]\s))[A-Z]")
 
 
 def answer(world: World, split: str, request: Request, habits: Habits, rng: random.Random) -> str:
     """An answer to the request by someone with these habits, who says nothing that the split withholds."""
-    parts = [_body(world, split, request, habits, rng)]
+    parts = [REFUSAL] if rng.random() < habits.refuses else []
+    parts.append(_body(world, split, request, habits, rng))
     if request.role and rng.random() >= habits.forgets_role:
         parts.append(ROLES[request.role])
     if rng.random() < habits.boilerplate:
         parts += BOILERPLATE if rng.random() < 0.5 else rng.sample(BOILERPLATE, 1)
-    return " ".join(parts)
+    text = " ".join(parts)
+    return _SENTENCE_START.sub(lambda found: found[0].lower(), text) if rng.random() < habits.miscased else text
 
 
 def _body(world: World, split: str, request: Request, habits: Habits, rng: random.Random) -> str:
@@ -34,7 +39,7 @@ def _body(world: World, split: str, request: Request, habits: Habits, rng: rando
     stated = _stated(world, request, habits, rng)
     value = stated[-1][1]
     if request.form == "question" and value is not None and rng.random() < habits.terse:
-        return f"{value}."
+        return f"{value[0].upper()}{value[1:]}."
     said = [world.say(*each) for each in stated]
     return f"{said[-1]} {SURE}" if request.form == "doubt" else " ".join(said)
 

@@ -10,7 +10,7 @@ from zephyr.report.table import Cell, Column, Table, facts, words
 from zephyr.report.wording import MISSING, count, duration, number, significant, times
 
 STAGES = {
-    "world": "The mini world: facts, corpus, dialogues, preference pairs, held-out prompts",
+    "world": "The mini world: facts, corpus, instructions, prompts, scripted teachers, held-out prompts",
     "cpt": "Continued pretraining on plain text",
     "sft": "dSFT: supervised fine-tuning on a teacher's dialogues",
     "dpo": "dDPO: direct preference optimization on AI feedback",

@@ -110,15 +110,12 @@ def _schedule(train: dict[str, Any]) -> str | None:
 
 
 def _world(world: dict[str, Any]) -> list[tuple[str, Cell | str | None]]:
-    """What the mini world's teacher was made to do wrong, and who answered for the preference pairs."""
-    habits = ", ".join(
-        f"{name.replace('_', ' ')} {short(share)}" for name, share in world.get("teacher", {}).items() if share
-    )
-    return [
-        ("people", str(world["people"]) if "people" in world else None),
-        ("teacher's bad habits", f"{habits} (shares)" if habits else None),
-        ("answerers of the pairs", ", ".join(world.get("answerers", {}))),
-    ]
+    """What the mini world's scripted teachers were made to do wrong."""
+    found: list[tuple[str, Cell | str | None]] = [("people", str(world["people"]) if "people" in world else None)]
+    for name, habits in world.get("teachers", {}).items():
+        shares = ", ".join(f"{habit.replace('_', ' ')} {short(share)}" for habit, share in habits.items() if share)
+        found.append((f"bad habits of `{name}`", f"{shares} (shares)" if shares else "none"))
+    return found
 
 
 def _generation(generation: dict[str, Any] | None) -> str | None:
