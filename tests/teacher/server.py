@@ -124,6 +124,8 @@ class Connection(asyncio.Protocol):
         found = completion(asked, self.server.habits.n_words, finish=finish)
         if fate == "empty":
             found["choices"] = []
+        if fate == "silent":
+            found["choices"][0]["message"]["content"] = ""
         self.send(200, json.dumps(found).encode())
 
     def send(self, status: int, body: bytes) -> None:

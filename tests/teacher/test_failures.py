@@ -39,7 +39,8 @@ def test_every_row_ends_as_an_answer_or_as_a_failure_with_its_reason(tmp_path: P
     ("fate", "reason", "n_sent"),
     [
         ("429", "rate_limited", 3), ("500", "server_error", 3), ("503", "server_error", 3), ("timeout", "timeout", 3),
-        ("closed", "broken", 3), ("half", "broken", 3), ("empty", "empty", 3), ("cut", "cut", 1), ("401", "refused", 1),
+        ("closed", "broken", 3), ("half", "broken", 3), ("empty", "empty", 3), ("silent", "empty", 1),
+        ("cut", "cut", 1), ("401", "refused", 1),
         ("404", "refused", 1), ("400", "refused", 1),
     ],
 )  # fmt: skip
@@ -51,11 +52,12 @@ def test_what_is_tried_again(tmp_path: Path, fate: str, reason: str, n_sent: int
     assert (found.reason, found.n_attempts, received(tmp_path / "log")) == (reason, n_sent, n_sent)
 
 
-def test_a_cut_answer_was_paid_and_is_not_asked_again(tmp_path: Path):
-    with serving(tmp_path / "log", always="cut") as url:
+@pytest.mark.parametrize(("fate", "reason"), [("cut", "cut"), ("silent", "empty")])
+def test_a_cut_or_empty_answer_was_paid_and_is_not_asked_again(tmp_path: Path, fate: str, reason: str):
+    with serving(tmp_path / "log", always=fate) as url:
         for folder in ("run", "again"):
             ((_, found),) = ask_all(model_at(url), [call("hello")], tmp_path / folder)
-            assert isinstance(found, Failure) and found.reason == "cut"
+            assert isinstance(found, Failure) and found.reason == reason
     assert received(tmp_path / "log") == 1
 
 

@@ -14,10 +14,10 @@ Reason = Literal[
 """Why a call failed.
 
 `timeout`: no answer in time; `rate_limited`: 429; `server_error`: 5xx; `broken`: the connection closed or the body was
-no whole response; `cut`: the answer reached `max_tokens`; `empty`: no choice, or one without text; `refused`: the
-server will not answer this request (401, 404, context too long, content filter); `budget`: it was not sent, the budget
-is used up; `not_cached`: it was not sent, the run is offline. The first four and `empty` were tried `max_attempts`
-times.
+no whole response; `empty`: no choice; these were tried `max_attempts` times. `cut`: the answer reached `max_tokens`;
+`empty`: an answer without text; `refused`: the server will not answer this request (401, 404, context too long, content
+filter); these would come again and were tried once. `budget`: not sent, the budget is used up; `not_cached`: not sent,
+the run is offline.
 """
 
 

@@ -12,7 +12,7 @@ from zephyr.teacher.cache import Cache
 from zephyr.teacher.call import Answer, Call, Failure
 from zephyr.teacher.endpoint import Reply, Trouble, request_body
 from zephyr.teacher.pace import Pace, wait_s
-from zephyr.teacher.reply import read, usage
+from zephyr.teacher.reply import is_final, read, usage
 from zephyr.teacher.spending import BudgetSpent, Spending, likely_tokens
 
 log = logging.getLogger("zephyr")
@@ -127,7 +127,7 @@ class Line:
     def _keep(self, key: str, call: Call, reply: Reply, attempt: int, held: Any) -> Answer | Failure | Trouble:
         response = reply.json
         read_back = read(response, cached=False, n_attempts=attempt)
-        stays = isinstance(read_back, Answer) or read_back.reason in ("cut", "refused")
+        stays = is_final(response, read_back)
         request = request_body(self.model, call, with_schema=True)
         self._cache.put(key if stays else None, model=self.model.model, request=request, reply=reply)
         counted = usage(response)

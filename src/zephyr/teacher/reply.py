@@ -39,6 +39,16 @@ def read(response: Any, *, cached: bool, n_attempts: int) -> Answer | Failure:
     )
 
 
+def is_final(response: Any, found: Answer | Failure) -> bool:
+    """Whether the same request would get the same again: an answer, a cut or an empty one, the content filter.
+
+    No choices at all, or something else than a chat completion, is a server's fault that may pass.
+    """
+    if isinstance(found, Answer) or found.reason in ("cut", "refused"):
+        return True
+    return found.reason == "empty" and bool(response["choices"])
+
+
 def usage(response: Any) -> tuple[int, int] | None:
     """Tokens of prompt and answer that the server counted; None where it does not say."""
     found = response.get("usage") if isinstance(response, dict) else None
