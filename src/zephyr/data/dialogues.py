@@ -7,16 +7,20 @@ Out: `dialogues.jsonl` (`prompt`, `prompt_id`, `messages`), `set_aside.jsonl` (w
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from zephyr.data.asking import SetAside, ask_usable, drawn, refuse_set_aside
+from zephyr.data.call_steps import dialogue_steps
 from zephyr.data.first_instructions import (
     DialogueWording,
+    Request,
+    Written,
     read_dialogue_wording,
     requests_for_instructions,
+    requests_for_subtopics,
     unquoted,
     write_instructions,
 )
@@ -31,8 +35,10 @@ from zephyr.data.wording import fill, wording_file
 from zephyr.data.wording import identity as wording_identity
 from zephyr.errors import UserError
 from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.teacher.account import account
 from zephyr.teacher.ask import Teacher, run_rows
 from zephyr.teacher.call import Answer, Call
+from zephyr.teacher.predict import announce, predict
 
 log = logging.getLogger("zephyr")
 
@@ -69,6 +75,8 @@ class Tally:
     """Instructions asked for that did not come."""
     dropped: int = 0
     """Near duplicates."""
+    subtopics: int = 0
+    """Into which the teacher divided the topics."""
     left: int = 0
     """First instructions beyond `dialogues.count`."""
 
@@ -84,8 +92,14 @@ def run(recipe: DialoguesRecipe, run_dir: Path) -> dict[str, Any]:
     check_personas(recipe, wording)
     seeds, tally = _seeds(recipe)
     reasons: Counter[str] = Counter()
+    topics = list(dict.fromkeys(each.topic for each in seeds if each.topic))
+    prompts = [each.prompt for each in seeds if each.prompt]
+    _refuse_too_few(recipe, len(topics), len(prompts))
+    steps = dialogue_steps(recipe, n_topics=len(topics), n_dialogues=recipe.dialogues.count)
+    predicted = predict(steps.values())
+    warnings = announce(predicted, recipe.budget)
     with row_files(run_dir, "dialogues", "set_aside", "duplicates") as files:
-        instructions = _instructions(recipe, run_dir, seeds, files, tally, reasons)
+        instructions = _instructions(recipe, run_dir, topics, prompts, files, tally, reasons)
         chosen = _chosen(recipe, instructions, files, tally)
         for dialogue in _dialogues(recipe, run_dir, wording, chosen):
             _write(dialogue, files, reasons)
@@ -95,7 +109,8 @@ def run(recipe: DialoguesRecipe, run_dir: Path) -> dict[str, Any]:
             reasons, max(n_tried, 1), recipe.dialogues.max_set_aside_share, what="dialogues",
             key="dialogues.max_set_aside_share", listed=listed,
         )  # fmt: skip
-    return _result(recipe, run_dir, files.counts, n_tried, tally, reasons)
+    result = _result(recipe, files.counts, n_tried, tally, reasons)
+    return result | {"warnings": [*warnings, *result["warnings"]], "asked": account(run_dir, predicted)}
 
 
 def check_personas(recipe: DialoguesRecipe, wording: DialogueWording) -> None:
@@ -135,38 +150,48 @@ def _seeds(recipe: DialoguesRecipe) -> tuple[list[Seed], Tally]:
 def _instructions(
     recipe: DialoguesRecipe,
     run_dir: Path,
-    seeds: Sequence[Seed],
+    topics: list[str],
+    prompts: Sequence[str],
     files: RowFiles,
     tally: Tally,
     reasons: Counter[str],
 ) -> list[First]:
     """Seed prompts, and what the teacher writes about topics and after examples."""
-    found = [First(prompt=each.prompt, origin="seed") for each in seeds if each.prompt]
-    requests = requests_for_instructions(recipe, seeds)
-    most = len(found) + sum(each.count for each in requests)
-    if most < recipe.dialogues.count:
-        raise UserError(
-            f"dialogues.count: {recipe.dialogues.count:,} dialogues are wanted, and the seeds give {most:,} first "
-            f"instructions at most ({len(found):,} seed prompts, {most - len(found):,} written by the teacher).\n"
-            "  Ways out: more seeds, a higher `instructions_per_topic` or `instructions_like_seeds`, a lower `count`"
-        )
-    if not requests:
-        return found
-    answers = run_rows(
-        requests, lambda teacher, request: write_instructions(teacher, recipe, request),
-        models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(requests),
-        label="first instructions",
-    )  # fmt: skip
-    for _, written in answers:
-        kind = written.request.origin.split(":")[0]
-        tally.written[kind] += len(written.instructions)
+
+    def lists(requests: list[Request], label: str) -> Iterator[Written]:
+        """What the teacher writes; what comes to nothing is listed."""
+        found = run_rows(
+            requests, lambda teacher, request: write_instructions(teacher, recipe, request), label=label,
+            models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(requests),
+        )  # fmt: skip
+        for _, written in found:
+            if written.set_aside is not None:
+                reasons.update(["not_cached"] if written.set_aside.reason == "not_cached" else [])
+                files.write("set_aside", {"origin": written.request.origin, **asdict(written.set_aside)})
+            yield written
+
+    if recipe.dialogues.subtopics_per_topic and topics:
+        divided = lists(requests_for_subtopics(recipe, topics), "subtopics")
+        topics = list(dict.fromkeys(text for written in divided for text in written.instructions))
+        tally.subtopics = len(topics)
+    found = [First(prompt=text, origin="seed") for text in prompts]
+    requests = requests_for_instructions(recipe, topics, prompts)
+    for written in lists(requests, "first instructions") if requests else ():
+        tally.written[written.request.origin.split(":")[0]] += len(written.instructions)
         tally.not_written += written.request.count - len(written.instructions)
         found += [First(prompt=text, origin=written.request.origin) for text in written.instructions]
-        if written.set_aside is not None:
-            if written.set_aside.reason == "not_cached":
-                reasons["not_cached"] += 1
-            files.write("set_aside", {"origin": written.request.origin, **asdict(written.set_aside)})
     return found
+
+
+def _refuse_too_few(recipe: DialoguesRecipe, n_topics: int, n_prompts: int) -> None:
+    told = recipe.dialogues
+    written = n_topics * (told.subtopics_per_topic or 1) * told.instructions_per_topic + told.instructions_like_seeds
+    if n_prompts + written < told.count:
+        raise UserError(
+            f"dialogues.count: {told.count:,} dialogues are wanted, and the seeds give {n_prompts + written:,} first "
+            f"instructions at most ({n_prompts:,} seed prompts, {written:,} written by the teacher).\n"
+            "  Ways out: more seeds, a higher `instructions_per_topic` or `instructions_like_seeds`, a lower `count`"
+        )
 
 
 def _chosen(recipe: DialoguesRecipe, instructions: list[First], files: RowFiles, tally: Tally) -> list[First]:
@@ -270,7 +295,7 @@ def _write(dialogue: Dialogue, files: RowFiles, reasons: Counter[str]) -> None:
 
 
 def _result(
-    recipe: DialoguesRecipe, run_dir: Path, counts: dict[str, int], n_tried: int, tally: Tally, reasons: Counter[str]
+    recipe: DialoguesRecipe, counts: dict[str, int], n_tried: int, tally: Tally, reasons: Counter[str]
 ) -> dict[str, Any]:
     n_written = counts["dialogues"]
     log.info(
@@ -291,6 +316,7 @@ def _result(
         "counts": {
             "seeds_read": tally.rows_read,
             "unusable": dict(tally.unusable.most_common()),
+            "subtopics": tally.subtopics,
             "first_instructions": dict(tally.written),
             "instructions_not_written": tally.not_written,
             "near_duplicates": tally.dropped,

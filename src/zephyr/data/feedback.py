@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.data.asking import SetAside, ask_usable, drawn, refuse_set_aside
+from zephyr.data.call_steps import CHARACTERS_PER_TOKEN, feedback_steps
 from zephyr.data.counts import UnusableRow, refuse_unusable
 from zephyr.data.feedback_figures import Figures, same_model
 from zephyr.data.judging import NotJudged, judge_answers
@@ -32,8 +33,10 @@ from zephyr.data.wording import wording_file
 from zephyr.errors import UserError
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.teacher import LanguageModel
+from zephyr.teacher.account import account
 from zephyr.teacher.ask import Teacher, run_rows
 from zephyr.teacher.call import Call
+from zephyr.teacher.predict import Prediction, announce, predict
 
 log = logging.getLogger("zephyr")
 
@@ -76,6 +79,8 @@ def run(recipe: FeedbackRecipe, run_dir: Path) -> dict[str, Any]:
     rubric = read_rubric(wording_file(recipe.judging.rubric, "rubric"))
     principles = read_principles(wording_file(recipe.principles, "principles")) if recipe.principles else None
     prompts = read_prompts(recipe, run_dir)
+    predicted = predict_feedback(recipe, prompts.usable)
+    warned = announce(predicted, recipe.budget)
     figures, reasons, failed = Figures(rubric), Counter[str](), Counter[str]()
     with row_files(run_dir, "feedback", "set_aside") as files:
         outcomes = run_rows(
@@ -94,7 +99,15 @@ def run(recipe: FeedbackRecipe, run_dir: Path) -> dict[str, Any]:
             reasons, len(prompts.usable), recipe.max_set_aside_share, what="prompts", key="max_set_aside_share",
             listed=run_dir / ".set_aside.jsonl.draft",
         )  # fmt: skip
-    return _result(recipe, run_dir, prompts, figures, reasons, failed)
+    result = _result(recipe, run_dir, prompts, figures, reasons, failed)
+    return result | {"warnings": [*warned, *result["warnings"]], "asked": account(run_dir, predicted)}
+
+
+def predict_feedback(recipe: FeedbackRecipe, prompts: Sequence[Prompt]) -> Prediction:
+    """What asking about these prompts will come to."""
+    characters = sum(len(turn["content"]) for each in prompts for turn in each.messages)
+    tokens = characters / CHARACTERS_PER_TOKEN / max(1, len(prompts))
+    return predict(feedback_steps(recipe, n_prompts=len(prompts), prompt_tokens=tokens).values())
 
 
 def check_pool(recipe: FeedbackRecipe) -> None:

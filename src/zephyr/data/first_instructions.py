@@ -9,7 +9,6 @@ from pydantic import Field
 
 from zephyr.data.asking import SetAside, ask_usable, drawn
 from zephyr.data.json_in_text import KeyTwice, objects_in
-from zephyr.data.prompts import Seed
 from zephyr.data.wording import check_places, fill, read_wording, wording_file
 from zephyr.errors import UserError
 from zephyr.recipe.dialogues import DialoguesRecipe
@@ -17,6 +16,8 @@ from zephyr.recipe.sections import section
 from zephyr.teacher.ask import Teacher
 from zephyr.teacher.call import Answer, Call
 
+PARTS_APART = 1000
+"""Between the seeds of equal requests; those between are for further tries."""
 SCHEMA = {
     "type": "object",
     "properties": {"instructions": {"type": "array", "items": {"type": "string"}}},
@@ -37,6 +38,8 @@ class DialogueWording:
     """How the teacher is asked for the user's next message."""
     kinds: list[str] = Field(min_length=1)
     """What first instructions may be."""
+    subtopics: str
+    """How the teacher is asked to divide a topic."""
     from_topic: str
     """How the teacher is asked for first instructions about a topic."""
     from_examples: str
@@ -52,6 +55,7 @@ def read_dialogue_wording(name: str) -> DialogueWording:
     file = wording_file(name, "dialogues")
     wording: DialogueWording = read_wording(DialogueWording, file)
     check_places(wording.next_turn, needed={"persona", "aim"}, allowed=set(), where=f"{file}: next_turn")
+    check_places(wording.subtopics, needed={"topic", "count"}, allowed=set(), where=f"{file}: subtopics")
     check_places(wording.from_topic, needed={"topic", "count"}, allowed={"kind"}, where=f"{file}: from_topic")
     check_places(wording.from_examples, needed={"examples", "count"}, allowed={"kind"}, where=f"{file}: from_examples")
     return wording
@@ -67,6 +71,8 @@ class Request:
     """Instructions wanted."""
     origin: str
     """Where they will be from: `topic: ...`, or `examples`."""
+    part: int = 0
+    """Which of several equal requests: each has a seed of its own, or it would get the same answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +84,19 @@ class Written:
     set_aside: SetAside | None = None
 
 
-def requests_for_instructions(recipe: DialoguesRecipe, seeds: Sequence[Seed]) -> list[Request]:
-    """Every call for first instructions, the same for the same recipe and seeds."""
+def requests_for_subtopics(recipe: DialoguesRecipe, topics: Sequence[str]) -> list[Request]:
+    """Every call that divides a topic; none where topics stay as they are."""
+    template = read_dialogue_wording(recipe.dialogues.prompts).subtopics
+    return [
+        Request(text=fill(template, topic=topic, count=count), count=count, origin=f"topic: {topic}", part=n)
+        for topic in topics
+        for n, count in enumerate(_portions(recipe.dialogues.subtopics_per_topic, recipe))
+    ]
+
+
+def requests_for_instructions(recipe: DialoguesRecipe, topics: Sequence[str], prompts: Sequence[str]) -> list[Request]:
+    """Every call for first instructions, the same for the same recipe, topics and seed prompts."""
     wording = read_dialogue_wording(recipe.dialogues.prompts)
-    topics = list(dict.fromkeys(each.topic for each in seeds if each.topic))
-    prompts = [each.prompt for each in seeds if each.prompt]
     return [*_about_topics(recipe, wording, topics), *_after_examples(recipe, wording, prompts)]
 
 
@@ -91,7 +105,7 @@ def _about_topics(recipe: DialoguesRecipe, wording: DialogueWording, topics: Seq
         kinds = drawn(recipe.seed, "kinds", topic).sample(wording.kinds, len(wording.kinds))
         for n, count in enumerate(_portions(recipe.dialogues.instructions_per_topic, recipe)):
             text = fill(wording.from_topic, topic=topic, count=count, kind=kinds[n % len(kinds)])
-            yield Request(text=text, count=count, origin=f"topic: {topic}")
+            yield Request(text=text, count=count, origin=f"topic: {topic}", part=n)
 
 
 def _after_examples(recipe: DialoguesRecipe, wording: DialogueWording, prompts: Sequence[str]) -> Iterator[Request]:
@@ -120,7 +134,7 @@ async def write_instructions(teacher: Teacher, recipe: DialoguesRecipe, request:
         temperature=recipe.sampling.temperature,
         top_p=recipe.sampling.top_p,
         max_tokens=recipe.sampling.max_tokens,
-        seed=recipe.seed,
+        seed=recipe.seed + PARTS_APART * request.part,
         json_schema=SCHEMA,
     )
     found = await ask_usable(

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from zephyr.errors import UserError
 from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
+from zephyr.plan.calls import Calls, calls_of
+from zephyr.plan.calls import as_json as calls_as_json
 from zephyr.plan.choose import Choice, choose
 from zephyr.plan.reckon import NOTHING_KNOWN, Reckoning, reckon
 from zephyr.plan.shape import shape_of_loaded
@@ -39,6 +41,8 @@ class Plan:
     """Memory, hours, cost, disk; None where nothing on this machine tells the model's shape."""
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Split -> rows, sequences, tokens, what was dropped or truncated."""
+    calls: Calls | str | None = None
+    """What models will be asked, or why that is not known; None for a stage that asks none."""
     uncounted: str | None = None
     """Why the data could not be counted, and what would make it countable."""
 
@@ -53,7 +57,7 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     state = _state(loaded)
     recipe = loaded.recipe
     if not isinstance(recipe, TrainRecipe):
-        return Plan(loaded=loaded, state=state, missing=missing)
+        return Plan(loaded=loaded, state=state, missing=missing, calls=calls_of(loaded))
     shape = shape_of_loaded(loaded)
     stack = stack_of(recipe, loaded.inputs)
     batch, choice = batch_of(recipe, shape=shape, stack=stack), choose(recipe, shape=shape, stack=stack)
@@ -135,6 +139,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         **(batch | steps if plan.batch else {}),
         **({"tokens": train.get("tokens"), "counted": bool(train)} if plan.batch else {}),
         **(_reckoned(plan) if plan.batch else {}),
+        **calls_as_json(plan.calls),
         "data": plan.counts,
         "inputs": [
             {"field": each.field, "recipe": str(each.loaded.file), "path": str(each.path),

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zephyr.plan.calls import show_calls
 from zephyr.plan.plan import Plan, as_json
 from zephyr.plan.show_figures import show_figures
 from zephyr.recipe import Loaded, difference
@@ -23,6 +24,8 @@ def show(plan: Plan, console: Console, other: Loaded | None = None) -> None:
     console.print()
     _show_figures(plan, console)
     show_figures(plan, console)
+    if plan.calls is not None:
+        show_calls(plan.calls, console)
     _show_inputs(plan, console)
     if plan.counts:
         _show_data(plan, console)

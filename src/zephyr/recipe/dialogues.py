@@ -18,8 +18,10 @@ class Dialogues:
     """Dialogues to write."""
     turns: list[Annotated[int, Positive]] = Field(min_length=1)
     """User turns of a dialogue; one of these numbers is drawn for each, a number said twice twice as often."""
+    subtopics_per_topic: int = Field(default=0, ge=0)
+    """Narrower topics that the teacher first writes about each topic, to take its place. 0: topics stay as they are."""
     instructions_per_topic: int = Field(default=10, gt=0)
-    """First instructions that the teacher writes about each topic."""
+    """First instructions that the teacher writes about each topic (or subtopic)."""
     instructions_like_seeds: int = Field(default=0, ge=0)
     """First instructions that the teacher writes after the manner of seed prompts shown to it (Self-Instruct)."""
     examples: int = Field(default=8, gt=0)
@@ -42,8 +44,8 @@ class Dialogues:
 class DialoguesExpect:
     """Lengths by which the plan reckons tokens, cost and hours."""
 
-    seeds: int | None = Field(default=None, gt=0)
-    """Seed rows, where they are not on this machine. Default: they are counted."""
+    topics: int | None = Field(default=None, ge=0)
+    """Topics among the seeds, where those are not on this machine. Default: they are counted."""
     instruction_tokens: int = Positive
     """Tokens of a user turn."""
     answer_tokens: int = Positive
