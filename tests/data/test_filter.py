@@ -88,7 +88,8 @@ def test_what_is_dropped_is_counted_and_shown(tmp_path: Path):
 
 
 ALL = """{structure: {}, thanks: {}, truecase: {}, format: {}, language: {keep: [en]}, refusals: {}, helpfulness: {},
-  length: {}, exact_duplicates: {on: prompt}, near_duplicates: {on: prompt, max_similarity: 0.8}, subset: {rows: 100}}"""
+  length: {}, exact_duplicates: {on: prompt}, near_duplicates: {on: prompt, max_similarity: 0.8},
+  subset: {rows: 100}}"""
 
 
 def outcome(folder: Path) -> dict[str, bytes]:

@@ -19,10 +19,14 @@ from zephyr.data.turns import Messages
 from zephyr.recipe.filter import Decontaminate
 
 EMBEDDED_WORDS = 6
+SHORT_LINE = 40
+"""Characters up to which a line is looked up as a whole."""
 SHORTEST_SENTENCE = 4
 """Words from which a sentence of a turn, not only a whole turn, may be a question."""
-CONTENT_SHARE = 0.7
+CONTENT_SHARE = 0.65
 """Share of a question's content words that a near copy holds: other ones make it another question."""
+SURE_SIMILARITY, SURE_WORDS = 0.9, 20
+"""From either on a passage is a near copy even if it no longer asks."""
 FRAME = frozenset(
     "a an the of in on at to for from by with and or but if is are was were be been do does did has have had "
     "can could will would should may might must what which who whom whose when where why how that this these "
@@ -45,8 +49,8 @@ def contaminated(messages: Messages, settings: Decontaminate, index: Index) -> F
 def in_text(text: str, settings: Decontaminate, index: Index) -> Found | None:
     """The benchmark question that a text holds, if any."""
     said = words(text)
-    joined = " ".join(said)
-    number = index.whole.get(joined)
+    joined = "".join(said)  # without blanks: "3-4" may have become "34", "and/or" "andor"
+    number = index.whole.get(joined, _on_a_line(text, index))
     if number is not None:
         return _found(index.questions[number], "exact")
     grams = set(sequences(said, settings.ngram))
@@ -61,13 +65,23 @@ def in_text(text: str, settings: Decontaminate, index: Index) -> Found | None:
     return None
 
 
+def _on_a_line(text: str, index: Index) -> int | None:
+    """The short question that stands on a line of its own; longer ones are found by their sequences."""
+    for line in text.split("\n"):
+        if len(line) <= SHORT_LINE and len(said := words(line)) > 1:
+            number = index.whole.get("".join(said))
+            if number is not None and content(index.questions[number]):
+                return number
+    return None
+
+
 def _found(question: Question, how: str) -> Found:
     return Found(f"{question.benchmark}: {how}", " ".join(question.text.split())[:200])
 
 
 def _how(question: Question, text: str, said: list[str], joined: str, settings: Decontaminate) -> str | None:
-    whole = " ".join(question.words)
-    if f" {whole} " in f" {joined} ":
+    whole = "".join(question.words)
+    if whole in joined:
         if len(question.words) >= SHORTEST_SENTENCE and content(question) and whole in sentences(text):
             return "exact"
         return "embedded" if len(question.words) >= EMBEDDED_WORDS and len(content(question)) >= 2 else None
@@ -91,12 +105,14 @@ def nearly(question: Question, said: list[str], settings: Decontaminate) -> bool
 
     around = _around(question, said, settings.ngram)
     rare = content(question)
-    if len(rare & set(around)) < CONTENT_SHARE * len(rare) or not asks_alike(question, around):
+    if len(rare & set(around)) < CONTENT_SHARE * len(rare):
         return False
     whole, near = " ".join(question.words), " ".join(around)
     if len(near) < settings.min_similarity * len(whole):
         return False
-    return fuzz.partial_ratio(whole, near) >= 100 * settings.min_similarity
+    similarity = fuzz.partial_ratio(whole, near) / 100
+    sure = similarity >= SURE_SIMILARITY or len(question.words) >= SURE_WORDS
+    return similarity >= settings.min_similarity and (sure or asks_alike(question, around))
 
 
 def _around(question: Question, said: list[str], ngram: int) -> list[str]:

@@ -31,7 +31,7 @@ class Index:
 
     questions: list[Question] = field(default_factory=list)
     whole: dict[str, int] = field(default_factory=dict)
-    """Words of a question, joined -> its number."""
+    """Words of a question, joined without blanks -> its number."""
     by_gram: dict[str, list[int]] = field(default_factory=dict)
     """A word sequence -> numbers of the questions that hold it."""
     n_grams: list[int] = field(default_factory=list)
@@ -52,7 +52,7 @@ def build_index(settings: Decontaminate, seed: int) -> Index:
 
 def _add(index: Index, benchmark: str, text: str, ngram: int) -> None:
     said = tuple(words(text))
-    joined = " ".join(said)
+    joined = "".join(said)
     if not said or joined in index.whole:
         return
     number = len(index.questions)
@@ -110,5 +110,5 @@ _SENTENCE = re.compile(r"[.!?:;\n。？！]+(?:\s|$)|[\"“”\n]")
 
 
 def sentences(text: str) -> Iterator[str]:
-    """The words of each sentence, joined."""
-    return (" ".join(words(each)) for each in _SENTENCE.split(text))
+    """The words of each sentence, joined without blanks."""
+    return ("".join(words(each)) for each in _SENTENCE.split(text))
