@@ -42,7 +42,7 @@ def stage_runner(stage: str) -> Callable[[Any, Path], dict[str, Any]]:
             raise
         raise UserError(
             f"`stage: {stage}` needs the package {error.name}, which is not installed here.\n"
-            "  Install it: pip install 'zephyr-recipes[train,report]', or `make demo` in a checkout"
+            "  Install it: pip install 'zephyr-recipes[train,data,report]', or `make demo` in a checkout"
         ) from None
 
 
