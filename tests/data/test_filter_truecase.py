@@ -12,6 +12,7 @@ from zephyr.data.filters.truecase import truecase, truecased
     [
         ("Hello. how are you?", "Hello. How are you?"),
         ("is it late? yes! very late.", "Is it late? Yes! Very late."),
+        ("how do i start? what should i say", "How do I start? What should I say"),
         ("It rained (a lot). the roof held.", "It rained (a lot). The roof held."),
         ("He left [1]. nobody knew why.", "He left [1]. Nobody knew why."),
         ("Well, i think i'm right and i've said so.", "Well, I think I'm right and I've said so."),
@@ -26,6 +27,8 @@ def test_mends(written: str, wanted: str):
 @pytest.mark.parametrize(
     "right",
     [
+        "The festival (in short: fest.) is large. [See below.] and so on",
+        "From the ith element on. i and j are whole numbers.",
         "Use a tool, e.g. hammer or saw, i.e. something heavy.",
         "Dr. von Trapp met Mr. de Witt at 5 p.m. in Bonn.",
         "The room has 20 sq. ft. of space, approx. two by one.",

@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from zephyr.plan.calls import show_calls
+from zephyr.plan.filtering import outline
 from zephyr.plan.plan import Plan, as_json
 from zephyr.plan.show_figures import show_figures
 from zephyr.recipe import Loaded, difference
+from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import missing_message, run_name, shown
 
@@ -49,6 +51,9 @@ def _show_figures(plan: Plan, console: Console) -> None:
         table.add_row("steps", Text(_steps(plan)))
     if plan.uncounted:
         table.add_row("data", Text(plan.uncounted))
+    if isinstance(plan.loaded.recipe, FilterRecipe):
+        for label, text in outline(plan.loaded.recipe):
+            table.add_row(label, Text(text))
     console.print(table)
 
 

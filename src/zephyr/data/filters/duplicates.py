@@ -70,13 +70,14 @@ def _deduplicator(settings: NearDuplicates) -> Any:
 
 
 def bands(permutations: int, threshold: float) -> int:
-    """Bands of the locality-sensitive hashing: the fewest with which 99 % of the pairs at the threshold are compared.
+    """Bands of the locality-sensitive hashing: the fewest with which 90 % of the pairs at the threshold are compared.
 
     A pair of similarity s shares one of b bands of r hashes with probability 1 - (1 - s^r)^b; every pair that does is
-    then compared by all its hashes, so more bands cost time and memory, never precision.
+    then compared by all its hashes, so more bands cost memory, never precision. At 0.8 with 128 hashes: 16 bands, and
+    99 % of the pairs of similarity 0.85.
     """
     fitting = [each for each in range(1, permutations + 1) if permutations % each == 0]
     for each in fitting:
-        if 1 - (1 - threshold ** (permutations / each)) ** each >= 0.99:
+        if 1 - (1 - threshold ** (permutations / each)) ** each >= 0.9:
             return each
     return fitting[-1]

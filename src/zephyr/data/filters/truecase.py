@@ -24,8 +24,8 @@ PROTECTED = re.compile(
     r"|\S+://\S+|www\.\S+|\S+@\S+|(?<!\S)[\w.~-]*/[\w./~-]+",  # addresses, paths
     re.DOTALL | re.MULTILINE,
 )
-SENTENCE = re.compile(r"(\S*?)([.!?])([)\]]*)([ \t]{1,3})(?=([^\W\d_]\S*))")
-"""The end of a sentence and the word after it, on one line: last word, mark, brackets, blanks, next word."""
+SENTENCE = re.compile(r"(\S*?)([.!?])[ \t]{1,3}(?=([^\W\d_]\S*))")
+"""The end of a sentence and the word after it, on one line: last word, mark, next word."""
 START = re.compile(r"\A\s*([^\W\d_]\S*)")
 PRONOUN = re.compile(
     r"(?<![\w'’.*/\\(\[{<=+-])i(?=['’](?:m|ve|d|ll)\b"
@@ -36,6 +36,10 @@ PRONOUN = re.compile(
     r"decided|agree|mean|wonder|appreciate|enjoy|plan|prefer|started|asked|told|took|came|bought)\b)"
 )
 """A small "i" before what only follows the English pronoun; Italian and Polish have an "i" of their own."""
+ASKED = re.compile(
+    r"\b(?:[Cc]an|[Dd]o|[Dd]id|[Ss]hould|[Cc]ould|[Ww]ould|[Ww]ill|[Aa]m|[Mm]ay|[Mm]ust|[Ss]hall) (i)(?= [a-z]{2})"
+)
+"""The same after a verb, in a question."""
 ABBREVIATIONS = frozenset(
     "sq cu fl e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
     "dept inc ltd co corp bros mr mrs ms dr prof sr jr st ave blvd rd mt ft gen col sgt capt lt hon rev sen "
@@ -72,18 +76,18 @@ def truecased(text: str) -> str:
     return "".join(letters)
 
 
-_WANTING = re.compile(r"[.!?][)\]]*[ \t]+[^\W\d_A-Z]|\A\s*[^\W\d_A-Z]|(?<!\w)i(?!\w)")
+_WANTING = re.compile(r"[.!?][ \t]+[^\W\d_A-Z]|\A\s*[^\W\d_A-Z]|(?<!\w)i(?!\w)")
 """Whether there can be anything to do at all: most turns are right."""
 
 
 def _places(text: str, kept: list[tuple[int, int]]) -> list[int]:
     """Positions of letters that ought to be capitals."""
-    places = [match.start() for match in PRONOUN.finditer(text)]
+    places = [match.start() for match in PRONOUN.finditer(text)] + [match.start(1) for match in ASKED.finditer(text)]
     if (found := START.match(text)) and _opens_prose(text, found[1]):
         places.append(found.start(1))
     for match in SENTENCE.finditer(text):
-        if _ends_sentence(text, match) and _may_begin(match[5]):
-            places.append(match.start(5))
+        if _ends_sentence(text, match) and _may_begin(match[3]):
+            places.append(match.start(3))
     return [place for place in places if not any(start <= place < end for start, end in kept)]
 
 
@@ -94,11 +98,11 @@ def _opens_prose(text: str, word: str) -> bool:
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Whether the mark ends a sentence; brackets only count with a full stop inside them."""
+    """Whether the mark ends a sentence."""
     before, mark = match[1], match[2]
     word = before.lstrip("(\"'“”‘[*_").casefold()
     if mark != ".":
-        return bool(re.search(r"\w", before)) and not {"!", "?"} & set(before) and match[5] not in AFTER_A_NAME
+        return bool(re.search(r"\w", before)) and not {"!", "?"} & set(before) and match[3] not in AFTER_A_NAME
     if not word or word[-1] in ".…" or not (word[-1].isalnum() or word[-1] in ")]%'’*_"):
         return False
     if (
@@ -114,7 +118,7 @@ def _may_begin(word: str) -> bool:
     bare = re.split(r"['’]", word.rstrip('.,;:!?)]"”*_'), maxsplit=1)[0]
     if not bare or not bare[0].islower() or bare in SMALL:
         return False
-    if len(bare) == 1 and bare not in ("a", "i", "o", "y"):
+    if len(bare) == 1 and bare not in ("a", "o", "y"):
         return False
     parts = bare.split("-")
     if bare != bare.casefold() or not all(part.isalpha() for part in parts if part):  # iPhone, x1, file.txt, a/b
