@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.conftest import write_rows
+
 from zephyr.plan.filtering import outline
 from zephyr.recipe import load
 

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, cast
 
 from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.sections import Source
@@ -12,7 +13,7 @@ CORE_HOURS_PER_GB = 0.11
 
 def outline(recipe: FilterRecipe) -> list[tuple[str, str]]:
     """Label and text of each line; only local files are looked at, nothing is asked of the Hub."""
-    on = [each.name for each in fields(recipe.filters) if getattr(recipe.filters, each.name) is not None]
+    on = [each.name for each in fields(cast(Any, recipe.filters)) if getattr(recipe.filters, each.name) is not None]
     lines = [("reads", ", ".join(_source(each) for each in (*recipe.data.eval, *recipe.data.train)))]
     lines.append(("filters", " -> ".join(on) or "none"))
     if recipe.filters.decontaminate:
