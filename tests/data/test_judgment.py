@@ -1,6 +1,7 @@
 """Judgments: what is read, and that whatever is in doubt is a fault and never a score."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -62,8 +63,8 @@ WHOLE = json.dumps(TWO)
         WHOLE.replace("truthfulness", "Truthfulness").replace("helpfulness", "HELPFULNESS"),
         json.dumps({"B": {"truthfulness": "n/a", "helpfulness": 5, "critique": "", "overall": "Score: 10"},
                     "A": {"truthfulness": 4, "helpfulness": "3.0", "critique": "", "overall": 7.5}}),
-        "## Answer A\nTruthfulness: 4\nHelpfulness rating: 3/5\nOverall score: 7.5\n\n**Answer B**\n- *Truthfulness*: N/A"
-        "\n- Helpfulness = 5\n- Overall: 10/10",
+        "## Answer A\nTruthfulness: 4\nHelpfulness rating: 3/5\nOverall score: 7.5\n\n**Answer B**\n"
+        "- *Truthfulness*: N/A\n- Helpfulness = 5\n- Overall: 10/10",
     ],
 )  # fmt: skip
 def test_a_judgment_is_read_however_it_is_wrapped(text):
@@ -133,8 +134,11 @@ def test_one_answer_and_one_aspect_may_be_short():
 
 
 def test_an_answer_without_any_score_is_a_fault():
+    both = replace(RUBRIC, aspects=dict.fromkeys(RUBRIC.aspects, RUBRIC.aspects["truthfulness"]))
     with pytest.raises(Unreadable, match="no score at all"):
-        read('{"A": "N/A"}', n=1, names=("truthfulness",))
+        read('{"A": {"truthfulness": "N/A", "helpfulness": "N/A"}}', n=1, names=tuple(both.aspects), rubric=both)
+    # one of several aspects, asked for by itself
+    assert read('{"A": "N/A"}', n=1, names=("truthfulness",)) == [{"truthfulness": None}]
 
 
 def test_half_numbers_where_the_scale_has_them():

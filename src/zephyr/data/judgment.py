@@ -147,7 +147,7 @@ def _one(value: Any, rubric: Rubric, names: Sequence[str]) -> Scores:
         rating, rationale = _rated(said[name])
         ratings[name] = read_rating(rating, rubric.aspect(name))
         rationales[name] = rationale
-    if all(rating is None for rating in ratings.values()):
+    if len(names) > 1 and all(rating is None for rating in ratings.values()):
         raise Unreadable("no score at all", value)
     critique = said.get(CRITIQUE, "")
     if has_critique(rubric, names) and not isinstance(critique, str):

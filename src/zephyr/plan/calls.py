@@ -72,6 +72,8 @@ def _feedback(recipe: FeedbackRecipe) -> Calls | str:
         n_prompts = len(found)
         characters = sum(len(turn["content"]) for each in found.values() for turn in each.messages)
         tokens = characters / CHARACTERS_PER_TOKEN / max(1, n_prompts)
+    elif all(each.rows for each in recipe.prompts):
+        n_prompts = sum(each.rows or 0 for each in recipe.prompts)
     elif recipe.expect is not None and recipe.expect.prompts is not None:
         n_prompts = recipe.expect.prompts
     else:

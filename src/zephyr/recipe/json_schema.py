@@ -95,4 +95,12 @@ def _partial(definition: dict[str, Any], *, is_recipe: bool) -> dict[str, Any]:
 
 
 def _partial_ref(value: dict[str, Any]) -> dict[str, Any]:
-    return value | {"$ref": value["$ref"] + PARTIAL} if "$ref" in value else value
+    """The same for the section that a key holds, for one that may be null, and for those of a mapping."""
+    partial = {key: inner for key, inner in value.items() if key != "minProperties"}
+    if "$ref" in value:
+        partial["$ref"] = value["$ref"] + PARTIAL
+    if "anyOf" in value:
+        partial["anyOf"] = [_partial_ref(each) for each in value["anyOf"]]
+    if isinstance(value.get("additionalProperties"), dict):
+        partial["additionalProperties"] = _partial_ref(value["additionalProperties"])
+    return partial
