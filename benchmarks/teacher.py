@@ -3,8 +3,10 @@
     .venv/bin/python benchmarks/teacher.py [--rounds 2] [--calls 3000] [--concurrency 64] [--distilabel VENV/bin/python]
 
 The server is a process of its own that answers after half to one and a half of `--latency` and works `--concurrency`
-requests at once. What it allows: the sum of its latencies over the concurrency. Sides take turns. distilabel goes into
-a virtual environment of its own: `python -m venv V && V/bin/pip install 'distilabel[openai]==1.5.3'`.
+requests at once, so that it allows `--concurrency` / `--latency` calls per second. Sides take turns. distilabel goes
+into a virtual environment of its own, with the packages of its time, since it does not work with today's:
+
+    python -m venv V && V/bin/pip install 'distilabel[openai]==1.5.3' openai==1.59.9 datasets==3.2.0 requests
 """
 
 import argparse
@@ -42,7 +44,7 @@ print(json.dumps({"wall_s": time.monotonic() - started, "cpu_s": cpu, "n": len(f
 """
 DISTILABEL = """
 import json, resource, sys, time
-url, n, concurrency = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+url, n, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * BATCHES
 def cpu():
     found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in found)
@@ -53,10 +55,10 @@ from distilabel.steps.tasks import TextGeneration
 if __name__ == "__main__":
     rows = [{"instruction": f"instruction {k} " + "of some length " * 40} for k in range(n)]
     with Pipeline(name="bench") as pipeline:
-        load = LoadDataFromDicts(data=rows, batch_size=concurrency)
+        load = LoadDataFromDicts(data=rows, batch_size=batch)
         llm = OpenAILLM(model="m", base_url=url, api_key="none",
                         generation_kwargs={"temperature": 0.7, "max_new_tokens": 1024})
-        load >> TextGeneration(llm=llm, input_batch_size=concurrency)
+        load >> TextGeneration(llm=llm, input_batch_size=batch)
     before, started = cpu(), time.monotonic()
     found = pipeline.run(use_cache=False)
     wall = time.monotonic() - started
@@ -110,7 +112,9 @@ def main() -> None:
     given = parser.parse_args()
     sides = {"ours": ([sys.executable], OURS)}
     if given.distilabel:
-        sides["distilabel"] = ([given.distilabel, "-f"], DISTILABEL)
+        # its concurrency is its batch; the next one starts when the last call of this one is over
+        for name, batches in (("distilabel", 1), ("distilabel, batches of 4 x concurrency", 4)):
+            sides[name] = ([given.distilabel, "-f"], DISTILABEL.replace("BATCHES", str(batches)))
     print(time.strftime("%H:%M:%S"), os.getloadavg(), resource.getrlimit(resource.RLIMIT_NOFILE))
     for number in range(given.rounds):
         for name, (command, script) in sides.items():

@@ -18,9 +18,9 @@ from zephyr.teacher.spending import read
 N_ROWS, N_CALLS, CONCURRENCY = 60, 4, 16
 
 
-def started(url: str, folder: Path, cache: Path) -> subprocess.Popen:
+def started(url: str, folder: Path, cache: Path, timeout_s: float = 0.4) -> subprocess.Popen:
     words = [sys.executable, "-m", "tests.teacher.killed", url, str(N_ROWS), str(N_CALLS), str(folder)]
-    model = {"max_concurrency": CONCURRENCY, "timeout_s": 0.4, "max_attempts": 8}
+    model = {"max_concurrency": CONCURRENCY, "timeout_s": timeout_s, "max_attempts": 8}
     environment = os.environ | {"ZEPHYR_CACHE": str(cache), "MODEL": json.dumps(model)}
     return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
@@ -69,3 +69,17 @@ def test_five_kills(tmp_path: Path):
     assert spent.n_requests - sum(what == "received" for _, what, _ in seen) <= 5 * CONCURRENCY
     results = json.loads((folder / "results.json").read_text())
     assert all(results) and len({text for row in results for text in row}) == N_ROWS * N_CALLS
+
+
+def test_ctrl_c_takes_in_what_is_in_flight(tmp_path: Path):
+    log, folder, cache = tmp_path / "log", tmp_path / "run", tmp_path / "cache"
+    with serving(log, latency_s=0.6) as url:
+        process = started(url, folder, cache, timeout_s=5)
+        while not log.is_file() or len(requests(log)) < 8:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) != 0
+    seen = Counter(what for _, what, _ in requests(log))
+    assert seen["received"] == seen["answered"] == len(on_disk(cache)) <= CONCURRENCY
+    (spent,) = read(folder).values()
+    assert spent.n_answered == spent.n_requests == seen["received"]

@@ -4,9 +4,9 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+
 from tests.teacher.asking import ask_all, call, model_at
 from tests.teacher.server import requests, serving
-
 from zephyr.teacher.call import Answer
 from zephyr.teacher.endpoint import retry_after_s
 from zephyr.teacher.pace import LONGEST_WAIT_S, Pace, wait_s

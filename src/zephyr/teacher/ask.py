@@ -4,6 +4,7 @@ A call whose answer is on disk costs nothing; any other is sent, and its answer 
 """
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -12,6 +13,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zephyr.errors import UserError
 from zephyr.recipe.teacher import Budget, LanguageModel
 from zephyr.teacher.cache import Cache
 from zephyr.teacher.call import Answer, Call, Failure, request_key
@@ -22,11 +24,17 @@ from zephyr.teacher.progress import Progress
 from zephyr.teacher.reply import read
 from zephyr.teacher.spending import Spending
 
+log = logging.getLogger("zephyr")
+
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 OFFLINE = "ZEPHYR_OFFLINE"
 """Environment variable that `zephyr run --offline` sets, for itself and for the inputs it runs: nothing is sent."""
+LET_FINISH_S = 30
+"""A run that is stopped waits so long for what is in flight."""
+LOOK_EVERY_S = 0.2
+"""Whether the run is to stop."""
 MOST_AHEAD = 10_000
 """Rows that may be done and wait for an earlier one."""
 
@@ -57,7 +65,7 @@ class Teacher:
         response = self._cache.get(key)
         if response is not None:
             line.seen.n_cached += 1
-            return read(response, cached=True, n_attempts=0)
+            return read(response, cached=True, n_attempts=0, may_be_cut=call.may_be_cut)
         if self._offline:
             detail = "its answer is not on disk, and the run is offline"
             return Failure(reason="not_cached", detail=detail, n_attempts=0)
@@ -201,15 +209,38 @@ class _Worker:
             self._loop.call_soon_threadsafe(self._ahead.release)
 
     def end(self, thread: threading.Thread) -> None:
-        """Ends the thread, whatever is in flight."""
-        if thread.is_alive() and self._loop is not None and self._main is not None:
-            with suppress(RuntimeError):  # it ended by itself just now
-                self._loop.call_soon_threadsafe(self._main.cancel)
-        thread.join()
+        """Ends the thread: nothing new is sent, and what is in flight is paid, so its answers are still taken in."""
+        self._teacher.stop.because(UserError("stopped"))
+        try:
+            if thread.is_alive() and (n := self._n_in_flight()):
+                log.info("  %d calls are in flight: their answers are still taken in (Ctrl-C: not waited for)", n)
+            thread.join(LET_FINISH_S)
+        finally:
+            if thread.is_alive() and self._loop is not None and self._main is not None:
+                with suppress(RuntimeError):  # it ended by itself just now
+                    self._loop.call_soon_threadsafe(self._main.cancel)
+            thread.join()
+
+    def _n_in_flight(self) -> int:
+        return sum(each.seen.n_in_flight for each in self._teacher.lines)
 
     async def _all(self) -> None:
+        """Works the rows; once the run is to stop, only until nothing is in flight any more."""
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         self._ahead = asyncio.Semaphore(max(MOST_AHEAD, 2 * self._alive))
+        async with _closing(self._teacher.lines):
+            rows = asyncio.ensure_future(self._work_rows(self._ahead))
+            try:
+                while not rows.done():
+                    await asyncio.wait({rows}, timeout=LOOK_EVERY_S)
+                    if self._teacher.stop.error is not None and not self._n_in_flight():
+                        rows.cancel()  # what is left waits for its turn, or for another try
+            finally:
+                rows.cancel()
+                with suppress(asyncio.CancelledError):
+                    await rows
+
+    async def _work_rows(self, ahead: asyncio.Semaphore) -> None:
         alive = asyncio.Semaphore(self._alive)
         waiting: dict[int, Any] = {}
         upcoming = 0
@@ -227,9 +258,9 @@ class _Worker:
                 self._done.put((upcoming, waiting.pop(upcoming)))
                 upcoming += 1
 
-        async with _closing(self._teacher.lines), asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             for n, row in enumerate(self._rows):
-                await self._ahead.acquire()
+                await ahead.acquire()
                 await alive.acquire()
                 if self._teacher.stop.error is not None:
                     return

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Message = dict[str, str]
@@ -41,6 +41,8 @@ class Call:
     """So many of the most likely tokens at each position of the answer, with their log-probabilities."""
     sample: int = 0
     """Which of several equal calls: part of the cache's key, never sent."""
+    may_be_cut: bool = False
+    """Whether an answer that reaches `max_tokens` is an answer all the same. Never sent, and no part of the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,10 @@ class Answer:
     """Whether it was on disk, so that nothing was sent."""
     logprobs: tuple[dict[str, float], ...] | None = None
     """For each token of the answer: the most likely tokens there, and their log-probabilities."""
+    served: str | None = None
+    """What the server says that it served: its own name of the model, and its fingerprint where it has one."""
+    created: float | None = None
+    """When it was written, in seconds since 1970, as the server says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,12 @@ class Failure:
     """Requests sent for it in this run."""
 
 
+def determining(call: Call) -> dict[str, Any]:
+    """All of a call that determines what comes back, but not how that is read."""
+    return {key: value for key, value in vars(call).items() if key != "may_be_cut"}
+
+
 def request_key(identity: dict[str, Any], call: Call) -> str:
     """Under which the answer is kept: the hash of the whole request and of what model is asked."""
-    whole = json.dumps([identity, asdict(call)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    whole = json.dumps([identity, determining(call)], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()

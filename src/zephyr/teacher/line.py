@@ -126,7 +126,7 @@ class Line:
 
     def _keep(self, key: str, call: Call, reply: Reply, attempt: int, held: Any) -> Answer | Failure | Trouble:
         response = reply.json
-        read_back = read(response, cached=False, n_attempts=attempt)
+        read_back = read(response, cached=False, n_attempts=attempt, may_be_cut=call.may_be_cut)
         stays = is_final(response, read_back)
         request = request_body(self.model, call, with_schema=True)
         self._cache.put(key if stays else None, model=self.model.model, request=request, reply=reply)

@@ -11,12 +11,11 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zephyr.errors import UserError
 from zephyr.recipe.teacher import LanguageModel
-from zephyr.teacher.call import Call
+from zephyr.teacher.call import Call, determining
 from zephyr.teacher.endpoint import Reply, Trouble
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _length(call: Call) -> int:
 
 
 def _seed(call: Call) -> int:
-    whole = json.dumps(asdict(call), sort_keys=True)
+    whole = json.dumps(determining(call), sort_keys=True)
     return int.from_bytes(hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
 
 
