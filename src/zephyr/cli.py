@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zephyr import __version__
-from zephyr.errors import Interrupted, UserError
+from zephyr.errors import Interrupted, Until, UserError
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.schema import TrainRecipe
 
@@ -50,7 +50,7 @@ def say_interrupted(stopped: Interrupted) -> int:
 
     if is_main_process():
         print(f"  {stopped}", file=sys.stderr)
-    return 0 if LAUNCHED in os.environ else INTERRUPTED
+    return 0 if LAUNCHED in os.environ or isinstance(stopped, Until) else INTERRUPTED
 
 
 def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:

@@ -13,3 +13,10 @@ class Interrupted(Exception):
 
     def __init__(self, step: int, steps: int) -> None:
         super().__init__(f"stopped at step {step} of {steps} with a checkpoint; the same command continues")
+
+
+class Until(Interrupted):
+    """A run that did the steps it was asked for (`until`) and has more to do: no failure."""
+
+    def __init__(self, said: str) -> None:
+        Exception.__init__(self, said)
