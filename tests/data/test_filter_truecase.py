@@ -29,6 +29,7 @@ def test_mends(written: str, wanted: str):
     [
         "The festival (in short: fest.) is large. [See below.] and so on",
         "From the ith element on. i and j are whole numbers.",
+        "List the first i elements. i will always be less than the length, and i should be whole.",
         "Use a tool, e.g. hammer or saw, i.e. something heavy.",
         "Dr. von Trapp met Mr. de Witt at 5 p.m. in Bonn.",
         "The room has 20 sq. ft. of space, approx. two by one.",

@@ -110,7 +110,8 @@ PHRASES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 ABOUT_ITSELF = re.compile(
-    r"\b(?:are|r|were) (?:you|u) (?:\w+ ){0,3}?(?:an? )?(?:\w+ )?(?:ai|a\.i\.|human|robot|bot|machine|computer|real|alive|conscious|sentient|self-aware|chat ?gpt|gpt|language model|person|program)\b"
+    r"\b(?:are|r|were) (?:you|u) (?:jewish|christian|muslim|black|white|gay|straight|male|female|single|married)\b"
+    r"|\b(?:are|r|were) (?:you|u) (?:\w+ ){0,3}?(?:an? )?(?:\w+ )?(?:ai|a\.i\.|human|robot|bot|machine|computer|real|alive|conscious|sentient|self-aware|chat ?gpt|gpt|language model|person|program)\b"
     r"|\b(?:do|can|could|would|will) (?:you|u) (?:\w+ ){0,2}?(?:have|feel|experience|possess|get)(?: \w+){0,3} (?:feelings?|emotions?|emotional|consciousness|a body|a soul|a name|pain|lonely|sad|happy|tired|sleep|dreams?|bored|offended)\b"
     r"|\b(?:who|what|how old) (?:exactly )?(?:are|r) (?:you|u)\s*(?:\?|$|\.|,|exactly|really|called|made|capable|and)"
     r"|\bwhat(?:'s| is) your (?:name|gender|age|knowledge cut|training|architecture|purpose)|\bwhat (?:language )?model (?:are you|is this)"

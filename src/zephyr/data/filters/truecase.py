@@ -40,6 +40,10 @@ ASKED = re.compile(
     r"\b(?:[Cc]an|[Dd]o|[Dd]id|[Ss]hould|[Cc]ould|[Ww]ould|[Ww]ill|[Aa]m|[Mm]ay|[Mm]ust|[Ss]hall) (i)(?= [a-z]{2})"
 )
 """The same after a verb, in a question."""
+VARIABLE = re.compile(
+    r"\bi-?th\b|\b(?:index|integer|element|first|value|variable|for) i\b|\bi(?:,| and) j\b|\bi ?[=<>+]"
+)
+"""Signs that "i" is a variable in a text, so that none of them is touched there."""
 ABBREVIATIONS = frozenset(
     "sq cu fl e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
     "dept inc ltd co corp bros mr mrs ms dr prof sr jr st ave blvd rd mt ft gen col sgt capt lt hon rev sen "
@@ -82,13 +86,18 @@ _WANTING = re.compile(r"[.!?][ \t]+[^\W\d_A-Z]|\A\s*[^\W\d_A-Z]|(?<!\w)i(?!\w)")
 
 def _places(text: str, kept: list[tuple[int, int]]) -> list[int]:
     """Positions of letters that ought to be capitals."""
-    places = [match.start() for match in PRONOUN.finditer(text)] + [match.start(1) for match in ASKED.finditer(text)]
+    places = [] if VARIABLE.search(text) else _pronouns(text)
     if (found := START.match(text)) and _opens_prose(text, found[1]):
         places.append(found.start(1))
     for match in SENTENCE.finditer(text):
         if _ends_sentence(text, match) and _may_begin(match[3]):
             places.append(match.start(3))
     return [place for place in places if not any(start <= place < end for start, end in kept)]
+
+
+def _pronouns(text: str) -> list[int]:
+    """Positions of "i" that stand for the one who writes."""
+    return [match.start() for match in PRONOUN.finditer(text)] + [match.start(1) for match in ASKED.finditer(text)]
 
 
 def _opens_prose(text: str, word: str) -> bool:
