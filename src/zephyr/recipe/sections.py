@@ -260,6 +260,8 @@ class Launch:
     """`zero3`, `fsdp2`: keep a copy of the weights on every machine and shard inside it (hpZ, HSDP)."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Recompute activations in the backward pass: less memory, about a third more time; `auto`: only if needed."""
+    padding_free: bool | Literal["auto"] = "auto"
+    """dDPO: compute real tokens only, each prompt once; `auto`: where that was seen to agree; true: else refuse."""
     torch_compile: bool = False
     """Compile the model: pays from some hundred steps on, on GPUs, with packed rows."""
     device: Literal[

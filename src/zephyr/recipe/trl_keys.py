@@ -18,7 +18,7 @@ OWNED = {
     "gradient_accumulation_steps": "train.global_batch_size", "logging_steps": "train.logging_steps",
     "eval_steps": "train.eval_steps", "save_steps": "train.save_steps",
     "save_total_limit": "train.save_total_limit", "report_to": "train.report_to",
-    "torch_compile": "launch.torch_compile",
+    "torch_compile": "launch.torch_compile", "padding_free": "launch.padding_free",
     "max_length": "data.max_length", "packing": "data.packing", "beta": "train.beta",
     "loss_type": "train.loss_type", "label_smoothing": "train.label_smoothing",
     "model_init_kwargs": "model", "chat_template_path": "data.chat_template",

@@ -32,6 +32,8 @@ class About:
     """Seconds spent in steps."""
     tokens: float
     """Tokens seen."""
+    reference: str | None = None
+    """dDPO: digest of what the reference is; None: there is none."""
 
 
 def newest(folder: Path) -> Path | None:
@@ -58,6 +60,8 @@ def require_same_maths(checkpoint: Path, now: About) -> None:
     differs = []
     if before.data != now.data:
         differs.append("the data: its rows are not those that this run began with")
+    if before.reference is not None and before.reference != now.reference:
+        differs.append("the reference: the files of the model that this run began from have changed since")
     if before.strategy != now.strategy:
         differs.append(f"the strategy: {before.strategy} there, {now.strategy} now")
     elif before.processes != now.processes and now.strategy in ("zero2", "zero3"):

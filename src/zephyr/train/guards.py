@@ -12,6 +12,8 @@ from zephyr.errors import UserError
 from zephyr.train.checkpoints import Resumable
 from zephyr.train.exact_evaluation import ExactEvaluation
 from zephyr.train.exact_steps import ExactSteps
+from zephyr.train.stored_reference import StoredReference
+from zephyr.train.without_padding import WithoutPadding
 
 MARGIN_TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
 """Largest mean margin at step 0 that rounding explains: policy and reference are the same weights, so it is 0 in
@@ -69,7 +71,7 @@ class GuardedSFTTrainer(_Guarded, ExactSteps, ExactEvaluation, Resumable, SFTTra
     """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
 
 
-class GuardedDPOTrainer(_Guarded, ExactSteps, ExactEvaluation, Resumable, DPOTrainer):
+class GuardedDPOTrainer(_Guarded, StoredReference, WithoutPadding, ExactSteps, ExactEvaluation, Resumable, DPOTrainer):
     """DPOTrainer that takes pairs as they were prepared, and whose first loss must be that of equal models."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

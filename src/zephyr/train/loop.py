@@ -70,8 +70,18 @@ def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared
         return prepare(recipe)
 
 
-def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepared: Prepared) -> dict[str, Any]:
+def train(
+    trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepared: Prepared, *, reference: str | None = None
+) -> dict[str, Any]:
     """Trains to the end, evaluates, writes `model/` and returns the parts of `result.json`.
+
+    Args:
+        trainer: of TRL, with this package's mixins.
+        recipe: the run's.
+        run_dir: where everything goes.
+        batch: for the processes found.
+        prepared: the data.
+        reference: dDPO: digest of what the policy is compared with.
 
     Raises:
         Interrupted: it was asked to stop, and did with a checkpoint.
@@ -88,7 +98,7 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
         _announce(trainer, prepared, batch, steps.steps, recipe.launch.processes)
         _list_unusable(prepared, run_dir)
     trainer.accelerator.wait_for_everyone()
-    trainer.about_now = lambda: _about(trainer, prepared, progress)
+    trainer.about_now = lambda: _about(trainer, prepared, progress, reference)
     checkpoint = _continue_from(trainer, progress, run_dir)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -114,7 +124,7 @@ def train(trainer: Any, recipe: TrainRecipe, run_dir: Path, batch: Batch, prepar
     }
 
 
-def _about(trainer: Any, prepared: Prepared, progress: Progress) -> About:
+def _about(trainer: Any, prepared: Prepared, progress: Progress, reference: str | None) -> About:
     """What a checkpoint of this run says about itself at this moment."""
     return About(
         strategy=strategy_of(trainer.accelerator),
@@ -123,6 +133,7 @@ def _about(trainer: Any, prepared: Prepared, progress: Progress) -> About:
         step=trainer.state.global_step,
         training_s=progress.training_s,
         tokens=trainer._total_train_tokens,
+        reference=reference,
     )
 
 

@@ -37,6 +37,8 @@ def dpo_arguments(recipe: DpoRecipe, run_dir: Path, batch: Batch) -> DPOConfig:
         "loss_type": [recipe.train.loss_type],
         "label_smoothing": recipe.train.label_smoothing,
         "disable_dropout": True,
+        # looked up in the store of `stored_reference.py`; a reference that follows the policy can't be
+        "precompute_ref_log_probs": not recipe.trl.get("sync_ref_model"),
     }
     return _launched(DPOConfig(**arguments, **recipe.trl), recipe)
 

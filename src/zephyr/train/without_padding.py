@@ -1,0 +1,119 @@
+"""Whether a run of dDPO goes without padding: decided, tried on two pairs, and said; a mixin for TRL's DPOTrainer."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate.utils import send_to_device
+
+from zephyr.errors import UserError
+from zephyr.train.padding_free import PaddingFree, why_not
+from zephyr.train.stored_reference import padded_lengths
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 2e-2}
+"""Largest difference of a token's log-probability, in nats, that rounding explains: 1e-6 was seen in float32, some 1e-2
+in bfloat16; where a token sees another one than it should it is mostly above 0.1."""
+PROBED = 2
+"""Pairs of the probe."""
+log = logging.getLogger("zephyr")
+
+
+class WithoutPadding:
+    """Computes pairs without padding, once that was seen to give what TRL's padded forward gives."""
+
+    args: Any
+    model: Any
+    accelerator: Any
+    train_dataset: Any
+    _unpadded: tuple[PaddingFree, ...] = ()
+    _probed = False
+
+    def leave_out_padding(self, wanted: bool | str) -> None:
+        """Wraps the policy's forward (and, under FSDP, that of the reference TRL has loaded), unless something is
+        known that speaks against it; every process calls it, before anything is computed.
+
+        Raises:
+            UserError: `wanted` is true and it can't be.
+        """
+        if wanted is False:
+            return
+        splits = [self.train_dataset, getattr(self, "eval_dataset", None)]
+        longest = max(int(padded_lengths(split).max()) for split in splits if split is not None)
+        models = [self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model]
+        reference = getattr(self, "_reference_model", None)
+        models += [] if reference is None else [reference]
+        reason = why_not(self, models[0], longest)
+        if reason is None:
+            self._unpadded = tuple(PaddingFree(model) for model in models)
+        elif wanted is True:
+            raise UserError(
+                f"`launch.padding_free: true` can't be with {reason}.\n  Ways out: launch.padding_free=auto"
+            )
+        else:
+            log.info(f"  pairs are padded, as TRL does it: {reason}")
+
+    @property
+    def attention_path(self) -> str:
+        """How attention is computed, and on what."""
+        name = "pieces" if self._unpadded else self.model.config._attn_implementation
+        return f"{name} on {self.args.device.type}"
+
+    def probe(self, call: Callable[..., Any], wrapped: PaddingFree) -> bool:
+        """Tries both ways on two pairs, on every process; where they differ the run goes on padded, and says so.
+
+        Args:
+            call: the model as it is called, in its wrappers.
+            wrapped: its forward.
+        """
+        pairs = [self.train_dataset[n] for n in range(min(PROBED, len(self.train_dataset)))]
+        batch = send_to_device(self.data_collator(pairs), self.args.device)  # type: ignore[attr-defined]
+        training = self.model.training
+        call.eval()  # type: ignore[attr-defined]
+        with self.accelerator.autocast():
+            found = largest_difference(call, batch, wrapped)
+        call.train(training)  # type: ignore[attr-defined]
+        found = float(self.accelerator.gather(torch.tensor([found], device=self.args.device)).max())
+        dtype = torch.bfloat16 if self.args.bf16 else self.model.dtype
+        if found <= TOLERANCE[dtype]:
+            log.debug("padding-free forward: %.1e nats a token", found)
+            return True
+        for each in self._unpadded:
+            each.off()
+        self._unpadded = ()
+        log.info(
+            "  pairs are padded, as TRL does it: without padding this model's log-probabilities "
+            + (f"come out otherwise (by {found:.2g} nats a token)" if found < float("inf") else "can't be computed")
+        )
+        return False
+
+    def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """TRL's own; before the first, the probe."""
+        if self._unpadded and not self._probed:
+            self._probed = True
+            self.probe(model, self._unpadded[0])
+        return super().compute_loss(model, *args, **kwargs)  # type: ignore[misc]
+
+
+@torch.no_grad()
+def largest_difference(call: Callable[..., Any], batch: dict[str, Any], wrapped: PaddingFree) -> float:
+    """Of the log-probabilities of a padded batch, with and without padding; infinite where ours can't be computed.
+
+    Args:
+        call: the model as it will be called, in whatever wrappers.
+        batch: as TRL's collator makes it, on the device.
+        wrapped: its forward.
+    """
+    arguments = {
+        "input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False,
+        "labels": batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100), "fused_lm_head": True,
+    }  # fmt: skip
+    wrapped.on = False
+    padded = call(**arguments).log_probs
+    wrapped.on = True
+    try:
+        found = call(**arguments).log_probs
+    except (TypeError, NotImplementedError, ValueError, RuntimeError) as error:
+        log.debug("padding-free forward: %s", error)
+        return float("inf")
+    return float((found.float() - padded.float()).abs().max().nan_to_num(float("inf")))
