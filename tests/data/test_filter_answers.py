@@ -112,6 +112,8 @@ def test_circles():
         ("First we take the long and winding road, then,", True),
         ("Here:\n```python\nx = 1", True),
         ("Here:\n```python\nx = 1\n```", False),
+        ("Here:\n```\nx = 1\nI hope this helps!", False),
+        ("Here ```\nx = 1\n```", False),
         ("All the best from all of us here.\nYours sincerely,", False),
         ("1. Apples\n2. Pears", False),
         ("The answer is the letter a", False),

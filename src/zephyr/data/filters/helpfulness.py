@@ -62,9 +62,10 @@ def repeated_share(text: str) -> float:
 
 def cut_off(answer: str) -> str | None:
     """How an answer breaks off, if it does."""
-    if len(_FENCE.findall(answer)) % 2:
-        return "answer ends in open code"
     last = answer.rstrip()
+    opened = len(_FENCE.findall(answer)) % 2 and answer.count("```") % 2
+    if opened and not last.endswith(("```", ".", "!", "?")):  # prose after it: a fence was only forgotten
+        return "answer ends in open code"
     last_line = last.rsplit("\n", 1)[-1]
     if last.endswith(",") and len(last_line.split()) > SIGN_OFF_WORDS:
         return "answer breaks off"
