@@ -1,6 +1,7 @@
 """What asking the models of a run came to, for `result.json`: over all restarts, beside what was predicted."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ def account(folder: Path, predicted: Prediction | None = None) -> dict[str, Any]
     included, over all restarts. `cost_at_most` is the part of the cost that is not known: requests that timed out,
     broke off or were in flight at a kill, reckoned at the most they can have cost.
     """
-    noted = lines(folder)
-    asked: dict[str, Any] = {line[1]: line[2] for line in noted if line[0] == "asked"}  # the last time of each step
+    # the last time of each step
+    asked: dict[str, Any] = {line[1]: line[2] for line in lines(folder) if line[0] == "asked"}
     spent = read(folder)
     names = dict.fromkeys([*(name for step in asked.values() for name in step), *spent])
     by_model = {
         name: _model(spent.get(name, Spent()), [step[name] for step in asked.values() if name in step])
         for name in names
     }
-    found = _sum(list(by_model.values())) | {"seconds": _seconds(noted)}
+    found = _sum(list(by_model.values())) | {"seconds": _seconds(lines(folder))}
     if predicted is not None:
         found["predicted"] = asdict(predicted)
     return found | {"models": by_model}
@@ -59,7 +60,7 @@ def _sum(models: list[dict[str, Any]]) -> dict[str, Any]:
     return total
 
 
-def _seconds(noted: list[list[Any]]) -> float:
+def _seconds(noted: Iterable[list[Any]]) -> float:
     """Time spent asking, over all restarts: of each, from its beginning to the last request that came back."""
     total, began, last = 0.0, 0.0, 0.0
     for line in noted:

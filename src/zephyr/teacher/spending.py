@@ -6,10 +6,13 @@ knows whether it was billed, so it counts as spent in full.
 """
 
 import asyncio
+import copy
 import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from zephyr.recipe.teacher import Budget, LanguageModel
 from zephyr.teacher.call import Call
 
 FILE = "requests.jsonl"
-TOKENS_OF_A_TEMPLATE = 64
+TOKENS_OF_A_TEMPLATE = 256
 """Room for what a chat template adds to a conversation (special tokens, a default system message of its own)..."""
 TOKENS_OF_A_TURN = 16
 """... and to each of its turns."""
@@ -65,7 +68,8 @@ class Spending:
     def __init__(self, folder: Path, budget: Budget) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / FILE
-        self.before, self.models = read(folder), read(folder)
+        self.before = read(folder)
+        self.models = copy.deepcopy(self.before)
         """By model: of this run before it was interrupted, and in all."""
         self._budget = budget
         self._held: dict[int, Held] = {}
@@ -189,19 +193,23 @@ def read(folder: Path) -> dict[str, Spent]:
     return models
 
 
-def lines(folder: Path) -> list[list[Any]]:
+def lines(folder: Path) -> Iterator[list[Any]]:
     """What is noted of a run, in order; a line that a kill tore is left out."""
-    found, file = [], folder / FILE
-    for text in file.read_text().splitlines() if file.is_file() else []:
-        try:
-            found.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return found
+    file = folder / FILE
+    if not file.is_file():
+        return
+    with file.open() as opened:
+        for text in opened:
+            with suppress(json.JSONDecodeError):
+                yield json.loads(text)
 
 
 def _ends_a_line(file: Path) -> bool:
-    return not file.is_file() or file.stat().st_size == 0 or file.read_bytes()[-1:] == b"\n"
+    with file.open("rb") as opened:
+        if opened.seek(0, os.SEEK_END) == 0:
+            return True
+        opened.seek(-1, os.SEEK_END)
+        return opened.read() == b"\n"
 
 
 def prices(model: LanguageModel) -> tuple[float, float]:
