@@ -1,5 +1,6 @@
 """Calls, tokens and cost of making data, against published counts and against what a run really asked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from tests.data.writing_server import writing
 from zephyr.data.call_steps import dialogue_steps, feedback_steps
 from zephyr.data.feedback import run as run_feedback
 from zephyr.plan.calls import Calls, as_json, calls_of
+from zephyr.plan.plan import as_json as plan_as_json
+from zephyr.plan.plan import make_plan
 from zephyr.recipe import load
 from zephyr.recipe.dialogues import DialoguesRecipe
 from zephyr.recipe.feedback import FeedbackRecipe
@@ -63,10 +66,12 @@ def test_ultrachats_published_size_is_met():
 
 @pytest.mark.parametrize("name", ["dialogues", "feedback", "self-hosted/dialogues", "self-hosted/feedback"])
 def test_the_shipped_recipes_are_planned(name, tmp_path):
-    found = calls_of(load(shipped_recipes() / f"zephyr-7b-beta/{name}.yaml", outputs=tmp_path))
+    loaded = load(shipped_recipes() / f"zephyr-7b-beta/{name}.yaml", outputs=tmp_path)
+    found = calls_of(loaded)
     assert isinstance(found, Calls) and found.beyond_budget == ()
     shown = as_json(found)
     assert shown["hours"] > 1 and (shown["cost"] > 100) == ("self-hosted" not in name)
+    assert json.loads(json.dumps(plan_as_json(make_plan(loaded))))["calls"] == shown["calls"]
     assert sum(each["calls"] for each in shown["calls"]["steps"].values()) == found.total.n_calls
 
 
