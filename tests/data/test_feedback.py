@@ -92,7 +92,8 @@ def test_rows_have_ultrafeedbacks_schema_and_scores_that_are_deserved(tmp_path, 
     assert len(places) == 4 and all(each["n"] == 80 for each in places)
     agreement = result["feedback"]["aspects"]["helpfulness"]["agreement"]
     assert agreement["two_equal"]["value"] == 1.0 and agreement["n_answers"] == 160  # this judge is of one mind
-    assert (tmp_path / "labels.md").read_text().startswith("# Label report")
+    page = (tmp_path / "labels.md").read_text()
+    assert page.startswith("# Label report") and "| helpfulness | " in page and "| 4 | " in page
 
 
 def test_the_judge_sees_no_model_names_and_orders_that_differ(tmp_path, prompts, own_cache):

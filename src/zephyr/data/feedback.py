@@ -16,7 +16,7 @@ from typing import Any
 from zephyr.data.asking import SetAside, ask_usable, drawn, refuse_set_aside
 from zephyr.data.call_steps import CHARACTERS_PER_TOKEN, feedback_steps
 from zephyr.data.counts import UnusableRow, refuse_unusable
-from zephyr.data.feedback_figures import Figures, same_model
+from zephyr.data.feedback_figures import Figures, same_model, score_page
 from zephyr.data.judging import NotJudged, judge_answers
 from zephyr.data.label_page import label_page
 from zephyr.data.principles import Principle, draw_principle, read_principles, under_principle
@@ -246,7 +246,8 @@ def _result(
 ) -> dict[str, Any]:
     found = figures.found()
     (run_dir / "labels.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    (run_dir / "labels.md").write_text(label_page(found, f"feedback by {recipe.judge.model}"))
+    page = label_page(found, f"feedback by {recipe.judge.model}") + score_page(found)
+    (run_dir / "labels.md").write_text(page)
     log.info(
         "  %s prompts scored, %s set aside; label report: %s", figures.n_rows, reasons.total(), run_dir / "labels.md"
     )

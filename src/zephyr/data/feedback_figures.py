@@ -79,6 +79,20 @@ class Figures:
         return {name: round(value, 4) for name, value in numbers.items()}
 
 
+def score_page(found: dict[str, Any]) -> str:
+    """Means by aspect and by place, as Markdown to go under the label report."""
+    lines = ["\n## Aspects\n", "| aspect | mean | n | not applicable |", "| --- | --- | --- | --- |"]
+    for name, each in found["aspects"].items():
+        mean_score = "" if each["mean"] is None else f"{each['mean']:.2f}"
+        lines.append(f"| {name} | {mean_score} | {each['n']:,} | {each['not_applicable']:,} |")
+    if found["by_place"]:
+        lines += ["\n## Place in the judge's list\n", "| place | mean score | n |", "| --- | --- | --- |"]
+        places = enumerate(found["by_place"], start=1)
+        lines += [f"| {place} | {each['mean']:.2f} | {each['n']:,} |" for place, each in places]
+        lines.append("\nOrders are drawn: a judge without regard to place has the same mean at each.")
+    return "\n".join([*lines, ""])
+
+
 def same_model(one: LanguageModel, other: LanguageModel) -> bool:
     """Whether two models are one and the same, as far as their names tell."""
     return (one.model, one.world) == (other.model, other.world)
