@@ -129,7 +129,7 @@ def test_fifty_steps_as_trl_makes_them(tmp_path: Path, tiny_tokenizer: Path, ada
     model(0).save_pretrained(tmp_path / "start")
     rows, name = pairs(80), str(tmp_path / "start")
     settings: dict[str, Any] = {
-        "max_steps": 50, "learning_rate": 2e-2 if adapter else 1e-3, "gradient_accumulation_steps": 2,
+        "max_steps": 50, "learning_rate": 2e-3 if adapter else 1e-3, "gradient_accumulation_steps": 2,
         "per_device_train_batch_size": 4, "model_init_kwargs": {"dtype": "float32"},
     }  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_fifty_steps_as_trl_makes_them(tmp_path: Path, tiny_tokenizer: Path, ada
     mine.leave_out_padding(True)
     mine.fill_reference(None)
     found = [losses(each) for each in (online, again, mine)]
-    assert len(found[0]) == 50 and found[0][-5:].mean() < found[0][0] - 0.01  # it does learn
+    assert len(found[0]) == 50 and found[0][-5:].mean() < found[0][0] - 0.002  # it does learn
     assert mine._unpadded and mine.ref_model is None
     assert np.abs(found[2] - found[0]).max() <= 2e-5
     travelled = torch.norm(weights(online) - begin)

@@ -31,6 +31,7 @@ CASES = [
     ("accumulated", 1, "single", "1"), ("ddp", 2, "ddp", None), ("zero2", 2, "zero2", None),
     ("zero3", 2, "zero3", None), ("fsdp2", 2, "fsdp2", None),
 ]  # fmt: skip
+"""A cache of its own for each, so that dDPO's reference is computed under every strategy."""
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Path) -> Pat
     return folder
 
 
-def started(words: list[str], folder: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ZEPHYR_OUTPUTS": str(folder / "outputs")}
+def started(words: list[str], folder: Path, name: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ZEPHYR_OUTPUTS": str(folder / "outputs"),
+                   "ZEPHYR_CACHE": str(folder / "caches" / name)}  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
@@ -81,10 +83,23 @@ def test_the_same_training(alone: Path, stage: str, name: str, processes: int, s
     out = alone / f"{stage}-{name}"
     words = [str(Path(sys.executable).with_name("zephyr")), "run", f"{stage}.yaml", f"launch.processes={processes}"]
     words += [f"launch.strategy={strategy}", f"output_dir={out}", "launch.eval_micro_batch_size=3"]
-    started(words + ([f"launch.micro_batch_size={micro}"] if micro else []), alone)
+    started(words + ([f"launch.micro_batch_size={micro}"] if micro else []), alone, f"{stage}-{name}")
     differences = compare(alone / "outputs" / alone.name / stage, out)
     assert differences["losses"] < LOSS_TOLERANCE and differences["held_out"] < LOSS_TOLERANCE, differences
     assert differences["weights"] < WEIGHT_TOLERANCE, differences
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed on a CPU needs Linux")
+@pytest.mark.parametrize(("processes", "strategy", "recompute"), [(1, "single", "false"), (2, "zero3", "true")])
+def test_pairs_padded_as_trl_does_give_the_same(alone: Path, processes: int, strategy: str, recompute: str):
+    out = alone / f"padded-{strategy}"
+    started([str(Path(sys.executable).with_name("zephyr")), "run", "dpo.yaml", f"launch.processes={processes}",
+             f"launch.strategy={strategy}", f"output_dir={out}", "launch.padding_free=false",
+             f"launch.gradient_checkpointing={recompute}"], alone, out.name)  # fmt: skip
+    log = [(each / "log.txt").read_text() for each in (alone / "outputs" / alone.name / "dpo", out)]
+    assert "padded" not in log[0]  # the run alone went without padding
+    differences = compare(alone / "outputs" / alone.name / "dpo", out)
+    assert differences["losses"] < LOSS_TOLERANCE and differences["weights"] < WEIGHT_TOLERANCE, differences
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed on a CPU needs Linux")
@@ -94,7 +109,7 @@ def test_under_accelerate_launch_the_processes_found_win(alone: Path):
     config = ROOT / "recipes/accelerate_configs/zero3.yaml"
     started([str(Path(sys.executable).with_name("accelerate")), "launch", "--config_file", str(config),
              "--main_process_port", "0", str(ROOT / "scripts/run_sft.py"), "sft.yaml", f"output_dir={out}"],
-            alone)  # fmt: skip
+            alone, "script")  # fmt: skip
     batch = json.loads((out / "result.json").read_text())["batch"]
     assert (batch["processes"], batch["micro_batch_size"], batch["gradient_accumulation_steps"]) == (2, 2, 1)
     assert compare(alone / "outputs" / alone.name / "sft", out)["weights"] < WEIGHT_TOLERANCE

@@ -76,6 +76,14 @@ def _chunks(rows: Sequence["Ids"], size: int = 2**26) -> Iterator[Any]:
             start, total = n + 1, 0
 
 
+def list_lengths(dataset: "datasets.Dataset", column: str) -> Any:
+    """Lengths of a column's lists, an array of int64, without reading the lists."""
+    import numpy as np
+
+    chunks = dataset.data.column(column).chunks
+    return np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks]).astype(np.int64)
+
+
 def write(
     folder: Path,
     splits: dict[str, "pa.Table"],

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zephyr.train.balance import Lengths, alike, even
+
 
 @dataclass(frozen=True, kw_only=True)
 class Micro:
@@ -64,12 +66,23 @@ class Cut:
         return taken
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a row costs in a forward pass."""
+
+    tokens: Lengths
+    """Of each row of the data set."""
+    padded: bool
+    """Whether a micro-batch costs its rows times its longest, or the sum of its rows."""
+
+
 class StepBatches:
     """A batch sampler for one process: lists of row numbers, one for each forward pass of an epoch."""
 
-    def __init__(self, rows: int, cut: Cut, *, rank: int, seed: int) -> None:
-        """`rows`: rows of the data set; `rank`: which of the processes; `seed`: of the order."""
-        self.rows, self.cut, self.rank, self.seed = rows, cut, rank, seed
+    def __init__(self, rows: int, cut: Cut, *, rank: int, seed: int, weights: Weights | None = None) -> None:
+        """`rows`: rows of the data set; `rank`: which of the processes; `seed`: of the order; `weights`: by which whole
+        steps are balanced, None: rows stay where the order has put them."""
+        self.rows, self.cut, self.rank, self.seed, self.weights = rows, cut, rank, seed, weights
         self.epoch = 0
         self.batch_size, self.drop_last = cut.micro_batch_size, False  # read by accelerate
 
@@ -93,5 +106,14 @@ class StepBatches:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
         for step in range(self.steps()):
             start = step * self.cut.global_batch_size
+            if self.weights is not None and self.rows_in(step) == self.cut.global_batch_size:
+                window = slice(start, start + self.cut.global_batch_size)
+                order[window] = order[window][self._balanced(self.weights, order[window])]
             for positions in self.cut.positions(self.rows_in(step), self.rank):
                 yield [int(order[start + position]) for position in positions]
+
+    def _balanced(self, weights: Weights, rows: np.ndarray) -> list[int]:
+        lengths = weights.tokens[rows]
+        if weights.padded:
+            return alike(lengths)
+        return even(lengths, self.cut.micro_batch_size, self.cut.processes)

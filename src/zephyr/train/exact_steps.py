@@ -8,10 +8,12 @@ are; only the last one of an epoch is weighted here.
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.data_loader import DataLoaderShard
 
-from zephyr.train.batches import Cut, Micro, StepBatches
+from zephyr.data.store import list_lengths
+from zephyr.train.batches import Cut, Micro, StepBatches, Weights
 
 IGNORED = -100
 """Label of a token without loss."""
@@ -33,7 +35,8 @@ class ExactSteps:
             micro_batch_size=args.per_device_train_batch_size,
             processes=args.world_size,
         )
-        self.batches = StepBatches(len(self.train_dataset), cut, rank=args.process_index, seed=args.seed)
+        rows, weights = len(self.train_dataset), self.weights()
+        self.batches = StepBatches(rows, cut, rank=args.process_index, seed=args.seed, weights=weights)
         return DataLoaderShard(
             self.train_dataset,
             device=args.device,
@@ -43,6 +46,14 @@ class ExactSteps:
             pin_memory=args.dataloader_pin_memory,
             _drop_last=True,  # accelerate takes it as: nothing was repeated, so no gathered value needs to be cut off
         )
+
+    def weights(self) -> Weights | None:
+        """What rows cost, to balance micro-batches by; None where they cost the same."""
+        if "input_ids" not in self.train_dataset.column_names:
+            return None
+        lengths = list_lengths(self.train_dataset, "input_ids")
+        packed = len(np.unique(lengths)) <= 2  # the last row of wrapped ones is shorter
+        return None if packed else Weights(tokens=lengths, padded=True)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         # called once a step, with its batches and before the first forward pass

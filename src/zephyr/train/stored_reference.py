@@ -17,6 +17,7 @@ import torch
 import trl.trainer.dpo_trainer as trl_dpo
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 
+from zephyr.data.store import list_lengths
 from zephyr.errors import UserError
 from zephyr.train.reference_store import Logps, Writer, pair_keys, read
 
@@ -180,10 +181,7 @@ class StoredReference:
 
 def padded_lengths(dataset: Any) -> np.ndarray:
     """Tokens of prompt and longer answer, for each pair."""
-    prompt, chosen, rejected = (
-        np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in dataset.data.column(name).chunks])
-        for name in ("prompt_ids", "chosen_ids", "rejected_ids")
-    )
+    prompt, chosen, rejected = (list_lengths(dataset, f"{name}_ids") for name in ("prompt", "chosen", "rejected"))
     return prompt + np.maximum(chosen, rejected)
 
 

@@ -7,13 +7,17 @@ from typing import Any
 import torch
 from accelerate.utils import send_to_device
 
+from zephyr.data.store import list_lengths
 from zephyr.errors import UserError
+from zephyr.train.batches import Weights
 from zephyr.train.padding_free import PaddingFree, why_not
 from zephyr.train.stored_reference import padded_lengths
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 2e-2}
 """Largest difference of a token's log-probability, in nats, that rounding explains: 1e-6 was seen in float32, some 1e-2
 in bfloat16; where a token sees another one than it should it is mostly above 0.1."""
+BY_MICRO_BATCH = ("aot", "aot_unpaired", "sft")
+"""Losses of TRL that sort pairs within a micro-batch, or average over its tokens."""
 PROBED = 2
 """Pairs of the probe."""
 log = logging.getLogger("zephyr")
@@ -86,6 +90,15 @@ class WithoutPadding:
             + (f"come out otherwise (by {found:.2g} nats a token)" if found < float("inf") else "can't be computed")
         )
         return False
+
+    def weights(self) -> Weights | None:
+        """What a pair costs; None for losses that are no mean over pairs, which other micro-batches would change."""
+        if set(self.loss_types) & set(BY_MICRO_BATCH):  # type: ignore[attr-defined]
+            return None
+        if not self._unpadded:
+            return Weights(tokens=padded_lengths(self.train_dataset), padded=True)
+        columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+        return Weights(tokens=sum(list_lengths(self.train_dataset, name) for name in columns), padded=False)
 
     def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """TRL's own; before the first, the probe."""
