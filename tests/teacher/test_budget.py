@@ -19,11 +19,11 @@ def received(log: Path) -> int:
     return sum(what == "received" for _, what, _ in requests(log))
 
 
-@pytest.mark.parametrize("fails", [0.0, 0.5])
+@pytest.mark.parametrize("fails", [0.0, 0.3])
 def test_requests(tmp_path: Path, fails: float):
     calls = [call(f"question {n}") for n in range(100)]
     with serving(tmp_path / "log", latency_s=0.02, fails=fails, ways=["500"]) as url:
-        model = model_at(url, max_attempts=20)
+        model = model_at(url, max_attempts=12)
         for most in (17, 40):  # the same run, gone on with
             with pytest.raises(UserError, match=rf"max_requests \({most}\) is used up"):
                 list(ask_all(model, calls, tmp_path / "run", budget=Budget(max_requests=most)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.teacher.server import ROOT, requests, serving
 from zephyr.teacher.spending import read
 
-N_ROWS, N_CALLS, CONCURRENCY = 60, 4, 16
+N_ROWS, N_CALLS, CONCURRENCY = 50, 4, 16
 
 
 def started(url: str, folder: Path, cache: Path, timeout_s: float = 0.4) -> subprocess.Popen:
@@ -51,7 +51,7 @@ def test_five_kills(tmp_path: Path):
     with serving(log, latency_s=0.05, fails=0.3, ways=ways) as url:
         for _ in range(5):
             process = started(url, folder, cache)
-            killed(process, log, chance.randint(40, 120))
+            killed(process, log, chance.randint(30, 90))
             assert process.returncode == -signal.SIGKILL
             time.sleep(0.2)  # what was in flight reaches its end at the server
             answered_before.append((time.time(), on_disk(cache)))

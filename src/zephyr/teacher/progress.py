@@ -69,12 +69,12 @@ class Progress:
     def said(self) -> str:
         """Calls, rate, cost and failures, in words."""
         seen = [each.seen for each in self._teacher.lines]
-        n_calls, n_cached = sum(each.n_calls for each in seen), sum(each.n_cached for each in seen)
+        n_cached = sum(each.n_cached for each in seen)
         n_failed = sum(sum(each.failed.values()) for each in seen)
         sent = sum(each.n_answered for each in self._teacher.spending.models.values())
         sent -= sum(each.n_answered for each in self._teacher.spending.before.values())
         seconds = max(time.monotonic() - self._started, 1e-6)
-        parts = [f"{n_calls:,} calls", f"{sent / seconds:.1f}/s"]
+        parts = [f"{sent + n_cached:,} calls answered", f"{sent / seconds:.1f}/s"]
         parts += [f"{n_cached:,} from disk"] if n_cached else []
         parts += [f"{n_failed:,} failed"] if n_failed else []
         parts += [f"cost {self._teacher.spending.cost:.2f}"] if self._teacher.spending.cost else []
