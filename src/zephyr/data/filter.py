@@ -114,10 +114,11 @@ def parts(recipe: FilterRecipe) -> Iterator[Part]:
         first = 0
         for source in sources:
             mapped = tuple(source.columns)
-            rows = []
+            rows, known = [], False
             for row in read(source, recipe.seed):
-                if row.index == 0 and row.fields is not None:
+                if not known and row.fields is not None:
                     recognise("sft", row.fields, mapped, source.path)  # raises, before any work, where nothing fits
+                    known = True
                 rows.append(row)
                 if len(rows) == ROWS_PER_PART:
                     yield Part(n_parts, split, first, mapped, rows)
