@@ -82,3 +82,10 @@ def test_recipe_is_shown_without_what_only_the_toolkit_reads(runs):
     shown = read_run(runs["dpo"]).shown_recipe
     assert "beta: 0.1" in shown
     assert "run_id" not in shown and "Written by" not in shown
+
+
+def test_a_recipe_is_read_as_recipes_are(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("stage: filter\nfilters:\n  exact_duplicates: {on: dialogue}\nrate: 2e-5\n")
+    run = read_run(tmp_path)
+    assert run.recipe["filters"] == {"exact_duplicates": {"on": "dialogue"}}
+    assert run.recipe["rate"] == 2e-5

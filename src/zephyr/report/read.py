@@ -8,9 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zephyr.errors import UserError
+from zephyr.recipe.reader import read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def read_run(directory: Path) -> Run:
     return Run(
         directory=directory,
         recipe_text=recipe_text,
-        recipe=_recipe(directory / "recipe.yaml", recipe_text),
+        recipe=_recipe(directory / "recipe.yaml"),
         provenance=_json(directory / "provenance.json"),
         result=_json(directory / "result.json"),
         metrics=_by_step(_json_lines(directory / "metrics.jsonl")),
@@ -196,13 +195,11 @@ def input_directory(run: Run, recorded: dict[str, Any]) -> Path | None:
     return None
 
 
-def _recipe(file: Path, text: str) -> dict[str, Any]:
+def _recipe(file: Path) -> dict[str, Any]:
     try:
-        recipe = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{file}: not readable as YAML: {error}\n  Run the recipe again to have it rewritten."
-        ) from None
+        recipe = read(file).data  # as recipes are read: `on` is a name there, not a truth value
+    except UserError as error:
+        raise UserError(f"{error}\n  Run the recipe again to have it rewritten.") from None
     if not isinstance(recipe, dict) or "stage" not in recipe:
         raise UserError(f"{file}: no `stage` in it, so this is not the recipe of a run.")
     return recipe
