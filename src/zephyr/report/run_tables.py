@@ -12,7 +12,11 @@ from zephyr.report.wording import MISSING, count, duration, number, significant,
 STAGES = {
     "world": "The mini world: facts, corpus, instructions, prompts, scripted teachers, held-out prompts",
     "cpt": "Continued pretraining on plain text",
+    "dialogues": "Dialogues with a teacher, who answers and asks on",
+    "filter": "Dialogues worth training on: truecased, without refusals and duplicates",
     "sft": "dSFT: supervised fine-tuning on a teacher's dialogues",
+    "feedback": "AI feedback: several models answer, a judge scores",
+    "binarize": "Pairs of a chosen and a rejected answer",
     "dpo": "dDPO: direct preference optimization on AI feedback",
     "evaluate": "Answers to held-out prompts, judged",
 }
