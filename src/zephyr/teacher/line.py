@@ -13,7 +13,7 @@ from zephyr.teacher.call import Answer, Call, Failure
 from zephyr.teacher.endpoint import Reply, Trouble, request_body
 from zephyr.teacher.pace import Pace, wait_s
 from zephyr.teacher.reply import is_final, read, usage
-from zephyr.teacher.spending import BudgetSpent, Spending, likely_tokens
+from zephyr.teacher.spending import BudgetSpent, Held, Spending, likely_tokens
 
 log = logging.getLogger("zephyr")
 
@@ -86,6 +86,7 @@ class Line:
         while attempt < self.model.max_attempts:
             if self._stop.error is not None:
                 return Failure(reason="refused", detail="the run is stopping", n_attempts=attempt)
+            with_schema = call.json_schema is not None and self.sender.takes_schema
             try:
                 found = await self._once(key, call, attempt + 1)
             except BudgetSpent as spent:
@@ -94,7 +95,7 @@ class Line:
             if isinstance(found, Answer | Failure):
                 self._n_refused_in_row = self._n_failed_in_row = 0
                 return found
-            if self._leaves_out_schema(call, found):
+            if with_schema and self._takes_no_schema(found):
                 continue
             attempt, trouble = attempt + 1, found
             if found.reason == "refused":
@@ -124,7 +125,7 @@ class Line:
                 return found
             return self._keep(key, call, found, attempt, held)
 
-    def _keep(self, key: str, call: Call, reply: Reply, attempt: int, held: Any) -> Answer | Failure | Trouble:
+    def _keep(self, key: str, call: Call, reply: Reply, attempt: int, held: Held) -> Answer | Failure | Trouble:
         response = reply.json
         read_back = read(response, cached=False, n_attempts=attempt, may_be_cut=call.may_be_cut)
         stays = is_final(response, read_back)
@@ -146,16 +147,14 @@ class Line:
             self._pace.pause(trouble.retry_after_s)  # who asks now is refused as well
         await asyncio.sleep(seconds)
 
-    def _leaves_out_schema(self, call: Call, trouble: Trouble) -> bool:
-        """Whether the server refused the schema, so that the call is to be sent again without it."""
-        refused = trouble.status in (400, 422) and call.json_schema is not None and ABOUT_SCHEMA.search(trouble.detail)
-        if not refused or call.json_schema is None:
+    def _takes_no_schema(self, trouble: Trouble) -> bool:
+        """Whether the server refused a request for its schema: from now on none is sent."""
+        if trouble.status not in (400, 422) or not ABOUT_SCHEMA.search(trouble.detail):
             return False
         if self.sender.takes_schema:
-            self.sender.takes_schema = False
             log.warning("  %s takes no JSON schema (%s): asked without", self.name, trouble.detail)
-            return True
-        return False
+        self.sender.takes_schema = False
+        return True
 
     def _count_failure(self, trouble: Trouble) -> None:
         self._n_failed_in_row += 1

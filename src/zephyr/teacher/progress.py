@@ -74,7 +74,8 @@ class Progress:
         sent = sum(each.n_answered for each in self._teacher.spending.models.values())
         sent -= sum(each.n_answered for each in self._teacher.spending.before.values())
         seconds = max(time.monotonic() - self._started, 1e-6)
-        parts = [f"{sent + n_cached:,} calls answered", f"{sent / seconds:.1f}/s"]
+        parts = [f"{sent + n_cached:,} calls answered"]
+        parts += [f"{sent / seconds:.1f}/s"] if sent else []
         parts += [f"{n_cached:,} from disk"] if n_cached else []
         parts += [f"{n_failed:,} failed"] if n_failed else []
         parts += [f"cost {self._teacher.spending.cost:.2f}"] if self._teacher.spending.cost else []

@@ -19,7 +19,7 @@ def read(response: Any, *, cached: bool, n_attempts: int, may_be_cut: bool = Fal
     choices = response["choices"]
     choice: dict[str, Any] = choices[0] if choices and isinstance(choices[0], dict) else {}
     message: dict[str, Any] = choice["message"] if isinstance(choice.get("message"), dict) else {}
-    text, finish_reason = message.get("content"), str(choice.get("finish_reason"))
+    text, finish_reason = message.get("content"), str(choice.get("finish_reason")).lower()
     if finish_reason == "length" and not may_be_cut:
         return _failure("cut", "the answer reached max_tokens", n_attempts)
     if finish_reason == "content_filter":
