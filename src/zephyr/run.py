@@ -61,11 +61,15 @@ def status(loaded: Loaded) -> Status:
     return "finished" if (directory / "result.json").is_file() else "interrupted"
 
 
+WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard")
+"""What a run directory may hold that took work; the last four are an `evaluate` run's answers."""
+
+
 def _worth_keeping(directory: Path) -> bool:
-    """Whether a run directory holds a result, a model, a checkpoint or a logged step."""
+    """Whether a run directory holds a result, a model, a checkpoint, answers or a logged step."""
     metrics = directory / "metrics.jsonl"
     trained = metrics.is_file() and metrics.stat().st_size > 0
-    return trained or any((directory / name).exists() for name in ("result.json", "model", "checkpoints"))
+    return trained or any((directory / name).exists() for name in WORTH_KEEPING)
 
 
 def _another_recipe(loaded: Loaded, before: Loaded) -> str:

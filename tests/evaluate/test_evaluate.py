@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.mini.small import RECIPE
-from zephyr.evaluate.evaluate import Outcome, _comparisons, _summary, run
+from zephyr.evaluate.evaluate import run
 from zephyr.evaluate.generate import answer
 from zephyr.evaluate.generate import load as load_model
 from zephyr.evaluate.world import TEMPERATURES, Prompt
 from zephyr.evaluate.world import load as load_benchmark
+from zephyr.evaluate.world_dialogues import Outcome, _comparisons, _summary
 from zephyr.mini import stage
 from zephyr.mini.judge import judge
 from zephyr.mini.teacher import answer as scripted
 from zephyr.mini.world import World
-from zephyr.recipe import Benchmark, EvaluateRecipe, Generation
+from zephyr.recipe import Benchmarks, EvaluateRecipe, Generation, WorldBenchmark
 from zephyr.recipe.schema import Habits
 
 torch = pytest.importorskip("torch")
@@ -67,7 +68,7 @@ def recipe(world_dir: Path, models: dict[str, Path], max_new_tokens: int = 4) ->
         stage="evaluate",
         seed=1,
         models={name: str(path) for name, path in models.items()},
-        benchmarks=[Benchmark(name="world", path=str(world_dir))],
+        benchmarks=Benchmarks(world=WorldBenchmark(path=str(world_dir))),
         generation=Generation(max_new_tokens=max_new_tokens, batch_size=8, chat_template="zephyr"),
     )
 

@@ -10,7 +10,7 @@ from tests.mini.small import RECIPE
 from zephyr.mini import tokenizer as world_tokenizer
 from zephyr.mini.stage import prompts
 from zephyr.mini.world import draw
-from zephyr.recipe.schema import Generation
+from zephyr.recipe import Generation
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

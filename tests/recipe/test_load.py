@@ -32,14 +32,14 @@ def test_what_each_key_means_by_a_recipe(write, tmp_path):
 stage: evaluate
 seed: 1
 models: {base: org/base, "dSFT 1.0": sft.yaml}
-benchmarks: [{name: world, path: world.yaml}]
+benchmarks: {world: {path: world.yaml}}
 generation: {max_new_tokens: 8}
 """)  # fmt: skip
     loaded = load(path)
     outputs = tmp_path / "outputs/lab"
     assert loaded.recipe.models == {"base": "org/base", "dSFT 1.0": str(outputs / "sft/model")}
-    assert loaded.recipe.benchmarks[0].path == str(outputs / "world")
-    assert [each.field for each in loaded.inputs] == ["models.dSFT 1.0", "benchmarks[0].path"]
+    assert loaded.recipe.benchmarks.world.path == str(outputs / "world")
+    assert [each.field for each in loaded.inputs] == ["models.dSFT 1.0", "benchmarks.world.path"]
     sft = loaded.inputs[0].loaded.recipe
     assert sft.model.tokenizer_name_or_path == str(outputs / "world/tokenizer")
     assert load("lab/report.yaml").recipe.runs == [str(outputs / "sft"), str(outputs / "dpo")]

@@ -4,6 +4,15 @@ from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.carried import resolved_yaml
 from zephyr.recipe.checks import check_batch
 from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.evaluate import (
+    AlpacaEval,
+    Benchmarks,
+    EvaluateRecipe,
+    Generation,
+    Leaderboard,
+    MtBench,
+    WorldBenchmark,
+)
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.load import load
@@ -11,11 +20,8 @@ from zephyr.recipe.loaded import Input, Loaded, difference
 from zephyr.recipe.problems import Origin, Problem, RecipeError
 from zephyr.recipe.schema import (
     RECIPES,
-    Benchmark,
     CptRecipe,
     DpoRecipe,
-    EvaluateRecipe,
-    Generation,
     Recipe,
     ReportRecipe,
     SftRecipe,
@@ -38,7 +44,8 @@ from zephyr.recipe.teacher import Budget, LanguageModel, Sampling
 __all__ = [
     "RECIPES",
     "Adapter",
-    "Benchmark",
+    "AlpacaEval",
+    "Benchmarks",
     "BinarizeRecipe",
     "Budget",
     "ChatData",
@@ -52,8 +59,10 @@ __all__ = [
     "Input",
     "LanguageModel",
     "Launch",
+    "Leaderboard",
     "Loaded",
     "Model",
+    "MtBench",
     "Origin",
     "PreferenceData",
     "PreferenceTrain",
@@ -67,6 +76,7 @@ __all__ = [
     "TextData",
     "Train",
     "World",
+    "WorldBenchmark",
     "WorldRecipe",
     "check_batch",
     "difference",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from zephyr.recipe.evaluate_checks import evaluate_checks
 from zephyr.recipe.problems import Parts
 from zephyr.recipe.teacher_checks import teacher_checks
 
@@ -16,6 +17,8 @@ def cross_checks(stage: str, data: dict[str, Any]) -> Iterator[Found]:
         yield from _model(_mapping(data, "model"), _mapping(data, "train"))
     if stage in ("cpt", "sft", "dpo", "filter", "binarize"):
         yield from _sources(_mapping(data, "data"))
+    if stage == "evaluate":
+        yield from evaluate_checks(data)
     if stage == "binarize":
         yield from _binarize(_mapping(data, "binarize"))
     if stage in ("cpt", "sft", "dpo"):

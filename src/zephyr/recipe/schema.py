@@ -7,6 +7,7 @@ from pydantic import Field
 
 from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.evaluate import EvaluateRecipe
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.sections import (
@@ -16,7 +17,6 @@ from zephyr.recipe.sections import (
     Expect,
     Launch,
     Model,
-    ModelName,
     Positive,
     PreferenceData,
     PreferenceTrain,
@@ -151,44 +151,6 @@ class WorldRecipe(Base):
 
 
 @section
-class Benchmark:
-    """A benchmark and where its questions are."""
-
-    name: Literal["world"]
-    """`world`: the mini world's held-out dialogues, judged against its facts."""
-    path: RunName
-    """The recipe or directory that holds them."""
-
-
-@section
-class Generation:
-    """How answers are sampled."""
-
-    max_new_tokens: int = Positive
-    """Longest answer, in tokens."""
-    batch_size: int = Field(default=16, gt=0)
-    """Prompts generated at once."""
-    chat_template: str = "tokenizer"
-    """`tokenizer` (the one each model carries), `zephyr`, or the path of a Jinja file, for all models alike."""
-    empty_system_turn: bool = True
-    """Start conversations that have no system turn with an empty one, as Zephyr's training did."""
-
-
-@section
-class EvaluateRecipe(Base):
-    """Answers of several models to the same held-out prompts, judged."""
-
-    stage: Literal["evaluate"]
-    seed: int
-    """Seed of sampling."""
-    models: dict[str, ModelName]
-    """Row name -> Hub id, local directory or another recipe."""
-    benchmarks: list[Benchmark] = Field(min_length=1)
-    """What they are asked."""
-    generation: Generation
-
-
-@section
 class ReportRecipe(Base):
     """One page and one table of several runs."""
 
@@ -232,6 +194,8 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 NOT_SCIENCE = {
     "name", "description", "output_dir", "launch", "expect", "model.attn_implementation",
-    "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to", "workers",
+    "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to",
+    "workers", "until", "benchmarks.mt_bench.max_failed_share", "benchmarks.alpaca_eval.max_failed_share",
+    "benchmarks.leaderboard.batch_size",
 }  # fmt: skip
 """Keys that don't change what a run computes, so that they may differ in the same run directory."""
