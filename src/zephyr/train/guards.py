@@ -12,6 +12,7 @@ from zephyr.errors import UserError
 from zephyr.train.checkpoints import Resumable
 from zephyr.train.exact_evaluation import ExactEvaluation
 from zephyr.train.exact_steps import ExactSteps
+from zephyr.train.meter import Metered
 from zephyr.train.stored_reference import StoredReference
 from zephyr.train.without_padding import WithoutPadding
 
@@ -67,11 +68,13 @@ class _Guarded:
         )
 
 
-class GuardedSFTTrainer(_Guarded, ExactSteps, ExactEvaluation, Resumable, SFTTrainer):
+class GuardedSFTTrainer(_Guarded, Metered, ExactSteps, ExactEvaluation, Resumable, SFTTrainer):
     """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
 
 
-class GuardedDPOTrainer(_Guarded, StoredReference, WithoutPadding, ExactSteps, ExactEvaluation, Resumable, DPOTrainer):
+class GuardedDPOTrainer(
+    _Guarded, Metered, StoredReference, WithoutPadding, ExactSteps, ExactEvaluation, Resumable, DPOTrainer
+):
     """DPOTrainer that takes pairs as they were prepared, and whose first loss must be that of equal models."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

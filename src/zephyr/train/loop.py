@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+import time
 import warnings
+from collections import Counter
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +19,13 @@ from transformers.utils import logging as transformers_logging
 from zephyr.data import Prepared, prepare
 from zephyr.errors import Interrupted, UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
+from zephyr.plan.shape import from_config
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import shown, world_size
 from zephyr.train.checkpoints import About, newest, read_about, require_same_maths, sweep
+from zephyr.train.meter import KINDS, device_here, flops_per_token
 from zephyr.train.model import save
-from zephyr.train.progress import Progress, forget_after
+from zephyr.train.progress import Peak, Progress, forget_after
 from zephyr.train.stopping import StopWhenAsked
 from zephyr.train.trackers import missing_trackers
 
@@ -90,7 +94,8 @@ def train(
     steps = steps_of(recipe, len(prepared.train))
     trainer.run_dir, trainer.save_total_limit = run_dir, recipe.train.save_total_limit
     trainer.pop_callback(_printer(trainer))
-    stopping, progress = StopWhenAsked(), Progress(run_dir)
+    trainer.spent = Counter()
+    stopping, progress = StopWhenAsked(), Progress(run_dir, trainer.spent, _peak(trainer, recipe, prepared))
     trainer.add_callback(stopping)
     trainer.add_callback(progress)
     if trainer.accelerator.is_main_process:
@@ -110,7 +115,9 @@ def train(
         raise RuntimeError(f"{steps.steps} steps were planned, the trainer made {trainer.state.global_step}")
     if prepared.eval is not None and not _evaluated_last(trainer):
         trainer.evaluate()
+    started = time.monotonic()
     save(trainer, run_dir)
+    trainer.spent["saving"] += time.monotonic() - started
     if trainer.accelerator.is_main_process:
         sweep(Path(trainer.args.output_dir))
     numbers = _numbers(trainer, progress)
@@ -213,24 +220,35 @@ def _numbers(trainer: Any, progress: Progress) -> dict[str, float]:
     history = trainer.state.log_history
     trained = [row for row in history if "loss" in row]
     evaluated = [row for row in history if "eval_loss" in row]
-    numbers: dict[str, float] = {"train_loss": _mean_loss(trained), "first_loss": trained[0]["loss"]}
+    numbers: dict[str, float] = {"train_loss": _mean(trained, "loss"), "first_loss": trained[0]["loss"]}
     numbers |= {key: trained[-1][key] for key in REPORTED if trained and key in trained[-1]}
     for row, suffix in ((evaluated[0], "_before"), (evaluated[-1], "")) if len(evaluated) > 1 else ():
         numbers |= {f"eval_{key}{suffix}": row[f"eval_{key}"] for key in REPORTED if f"eval_{key}" in row}
     tokens = trained[-1].get("num_tokens", 0.0) if trained else 0.0
     numbers |= {"tokens_seen": tokens, "training_s": round(progress.training_s, 1)}
+    numbers |= {f"time/{kind}": round(trainer.spent[kind] / (time.monotonic() - progress.started), 4) for kind in KINDS}
+    numbers |= {key: _mean(trained, key) for key in ("tokens/padded", "tokens/computed") if key in trained[-1]}
     numbers["tokens_per_second"] = round(tokens / progress.training_s, 1) if progress.training_s else 0.0
     if torch.cuda.is_available():
         numbers["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     return {key: value for key, value in numbers.items() if value is not None and math.isfinite(value)}
 
 
-def _mean_loss(trained: list[dict[str, float]]) -> float:
+def _mean(trained: list[dict[str, float]], key: str) -> float:
     """Mean over all steps; each row holds the mean since the row before it."""
     total, last = 0.0, 0.0
     for row in trained:
-        total, last = total + row["loss"] * (row["step"] - last), row["step"]
+        total, last = total + row[key] * (row["step"] - last), row["step"]
     return total / last
+
+
+def _peak(trainer: Any, recipe: TrainRecipe, prepared: Prepared) -> Peak | None:
+    """What MFU is a share of; None without a GPU whose peak is known, or with a model whose operations are not."""
+    device, shape = device_here(), from_config(trainer.model.config.to_dict())
+    if device is None or shape is None:
+        return None
+    flops = flops_per_token(shape, prepared.counts["train"].mean_length, recipe.adapter is not None)
+    return Peak(flops_per_token=flops, flops_per_second=trainer.args.world_size * device.tflops * 1e12)
 
 
 def _sha256(text: str | None) -> str | None:
