@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,19 @@ def test_what_can_be_known_is_refused_before_a_call(tmp_path, prompts, write):
     rubric.write_text(rubric.read_text().replace("{}", "{good: {question: good, scale: {1: bad, 5: good}}}"))
     with pytest.raises(UserError, match=r"nothing is known to put at \{question\}"):
         run(recipe(url, prompts, judging={"max_tokens": 9, "rubric": str(rubric)}), tmp_path)
+
+
+def test_offline_everything_comes_from_disk_and_what_is_not_there_is_refused(tmp_path, prompts, monkeypatch):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    with writing(tmp_path / "log", bad=0.3) as base_url:
+        given = recipe(base_url, prompts)
+        run(given, tmp_path / "a")
+    monkeypatch.setenv("ZEPHYR_OFFLINE", "1")
+    assert run(given, tmp_path / "b")["asked"]["requests"] == 0
+    assert (tmp_path / "a" / "feedback.jsonl").read_bytes() == (tmp_path / "b" / "feedback.jsonl").read_bytes()
+    with pytest.raises(UserError, match="40 of 40 prompts need answers that are not on disk"):
+        run(replace(given, seed=4), tmp_path / "c")
 
 
 def test_draws_depend_on_the_prompt_alone_and_are_even():

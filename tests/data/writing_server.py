@@ -93,8 +93,8 @@ def said(asked: dict[str, Any]) -> str:
     first = next((each["content"] for each in asked["messages"] if "<answer id=" in each["content"]), None)
     if first is not None:
         return judgment(first, rng)
-    if "in the list." in text:  # first instructions
-        n = int(re.search(r"with (\d+) strings", text)[1])  # type: ignore[index]
+    if wanted := re.search(r"with (\d+) strings in the list\.", text):  # first instructions
+        n = int(wanted[1])
         digests = [hashlib.sha256(f"{key}{i}".encode()).hexdigest() for i in range(n)]
         items = [f"Why {each[:4]} {each[4:8]} {each[8:12]} {each[12:16]}?" for each in digests]
         if bad:
