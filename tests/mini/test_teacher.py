@@ -1,11 +1,15 @@
 import random
+from dataclasses import fields
 
 import pytest
 
+from zephyr.data.filters.refusals import refusal
+from zephyr.data.filters.truecase import truecased
 from zephyr.mini.judge import Judgment, judge
 from zephyr.mini.questions import CATEGORIES, ROLES, Request, may_say, requests
 from zephyr.mini.teacher import BOILERPLATE, CAVING, answer
 from zephyr.mini.world import World, read, sentences
+from zephyr.recipe.filter import Refusals
 from zephyr.recipe.schema import Habits
 
 FLAWLESS = Habits()
@@ -58,6 +62,22 @@ def test_the_habits_are_what_their_names_say(world: World) -> None:
     assert all(len(text) == 2 for text in terse)
 
 
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_the_filters_find_refusals_and_wrong_capitals_and_nothing_else(world: World, category: str) -> None:
+    for _, text, _ in judged(world, Habits(boilerplate=0.5, terse=0.3, guesses=0.5, caves=0.5), category):
+        assert truecased(text) == text
+        assert not talks_of_limits(text)
+    for _, text, _ in judged(world, Habits(refuses=1), category):
+        assert talks_of_limits(text)
+    for _, text, _ in judged(world, Habits(miscased=1), category):
+        assert text[0].islower() or text[0].isdigit()
+
+
+def talks_of_limits(text: str) -> bool:
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": text}]
+    return refusal(turns, Refusals()) is not None
+
+
 def test_guesses_replace_what_nobody_knows_and_only_that(world: World) -> None:
     for request, text, judgment in judged(world, Habits(guesses=1), "humanities"):
         unknown = world.value(request.asks[-1]) is None
@@ -73,7 +93,7 @@ def test_training_answers_never_state_what_is_held_out(world: World) -> None:
             assert all(may_say(world, "train", claim.key) for claim in claims)
 
 
-@pytest.mark.parametrize("habit", ["boilerplate", "terse", "short", "forgets_role", "guesses", "caves", "slips"])
+@pytest.mark.parametrize("habit", [each.name for each in fields(Habits)])
 def test_every_habit_lowers_the_mean_and_more_of_it_lowers_it_further(world: World, habit: str) -> None:
     means = []
     for share in (0.0, 0.5, 1.0):
