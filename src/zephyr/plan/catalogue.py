@@ -9,6 +9,8 @@ from typing import Any
 
 from zephyr.plan.plan import as_json, make_plan
 from zephyr.recipe import Loaded, load
+from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.shipped import all_shipped, shipped_recipes
 
@@ -98,6 +100,9 @@ def _loaded(file: Path, outputs: Path) -> Loaded:
 def _hardware(loaded: Loaded) -> str:
     """The hardware a recipe is written for; those that name none are for a CPU."""
     recipe = loaded.recipe
+    if isinstance(recipe, DialoguesRecipe | FeedbackRecipe):
+        asked = recipe.teacher if isinstance(recipe, DialoguesRecipe) else recipe.judge
+        return "endpoints" if asked.base_url else "CPU"
     if not isinstance(recipe, TrainRecipe) or recipe.launch.device is None:
         return "CPU"
     return f"{recipe.launch.processes} x {recipe.launch.device.upper()}"
