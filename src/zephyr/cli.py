@@ -111,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--count", action="store_true", help="download and count the data whatever its size")
     preview = add("preview", _preview, "conversations as the model sees them: tokens, loss, what was cut", recipe=True)
     preview.add_argument("-n", type=int, default=3, help="rows to show (default: 3)")
+    add(
+        "prepare",
+        _prepare,
+        "make a training recipe's data ready, without GPUs: the run then starts at once",
+        recipe=True,
+    )
     run = add("run", _run, "run the recipe", recipe=True)
     run.add_argument("--print", action="store_true", help="show the command that would start the processes instead")
     run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
@@ -208,20 +214,35 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 def _preview(arguments: argparse.Namespace) -> None:
     from zephyr.data.preview import preview
+
+    preview(_training_recipe(arguments, "preview shows"), arguments.n)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from zephyr.data.prepare import prepare_command
+
+    prepare_command(_training_recipe(arguments, "prepare is for"))
+
+
+def _training_recipe(arguments: argparse.Namespace, verb: str) -> TrainRecipe:
+    """The recipe of a command line, whose inputs are there.
+
+    Raises:
+        UserError: it does not train, or its inputs have not been run.
+    """
     from zephyr.run import missing_inputs, missing_message
 
     loaded = load_named(arguments)
     if not isinstance(loaded.recipe, TrainRecipe):
-        raise UserError(
-            f"{loaded.file}: `stage: {loaded.recipe.stage}` trains on nothing; preview shows cpt, sft and dpo"
-        )
+        raise UserError(f"{loaded.file}: `stage: {loaded.recipe.stage}` trains on nothing; {verb} cpt, sft and dpo")
     missing = missing_inputs(loaded)
     if missing:
         raise UserError(missing_message(loaded, missing))
-    preview(loaded.recipe, arguments.n)
+    return loaded.recipe
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from zephyr.data.prepare import prepare
     from zephyr.launch.command import command, needs_launcher, require_gpus, start
     from zephyr.run import INTERRUPTED, announce, execute, run_inputs, status
 
@@ -244,6 +265,8 @@ def _run(arguments: argparse.Namespace) -> int:
         execute(loaded)
         return 0
     require_gpus(loaded)
+    assert isinstance(loaded.recipe, TrainRecipe)
+    prepare(loaded.recipe)  # before any process group is up: others would wait for it on their GPUs
     failed = start(command(loaded, words))
     return failed or (0 if status(loaded) == "finished" else INTERRUPTED)
 

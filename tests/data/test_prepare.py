@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from zephyr.data import prepare, stored
+from zephyr.data.prepare import prepare_command
+from zephyr.data.tokenize import Tokenizer
 from zephyr.errors import UserError
 
 
@@ -161,6 +163,16 @@ def test_what_determines_the_data_makes_them_anew(make_recipe, write, sentencepi
     second = prepare(make_recipe("sft", path, **data))
     assert second.folder != first.folder
     assert flat(second.train) != flat(first.train) or change == "max_length"
+
+
+def test_a_second_launch_with_another_beta_and_rate_tokenizes_nothing(make_recipe, write, monkeypatch, capsys):
+    recipe = make_recipe("dpo", write(pairs(0, 40)), write(pairs(40, 50), "eval.jsonl"))
+    prepare_command(recipe)
+    assert "prepared: " in (said := capsys.readouterr().out) and "train: 40 of 40 rows, 40 pairs" in said
+    monkeypatch.setattr(Tokenizer, "encode", lambda *_: pytest.fail("it tokenizes again"))
+    swept = replace(recipe, train=replace(recipe.train, beta=0.5, learning_rate=1e-7, loss_type="ipo"), output_dir="x")
+    prepare_command(swept)
+    assert f"prepared before: {prepare(recipe).folder}" in capsys.readouterr().out
 
 
 def test_sources_for_provenance(make_recipe, write):

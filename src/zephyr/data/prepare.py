@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,6 +82,23 @@ def prepare(recipe: TrainRecipe, *, cache: Path | None = None) -> Prepared:
         template=work.template.source if work.template else None,
         folder=work.folder,
     )
+
+
+def prepare_command(recipe: TrainRecipe) -> None:
+    """`zephyr prepare`: prepares, and prints what came of the rows and where it is."""
+    known = stored(recipe) is not None
+    started = time.monotonic()
+    prepared = prepare(recipe)
+    print(f"prepared before: {prepared.folder}" if known else f"prepared: {prepared.folder}")
+    for split, counts in prepared.counts.items():
+        unit = "pairs" if recipe.stage == "dpo" else "sequences"
+        text = f"  {split}: {counts.rows_used:,} of {counts.rows_read:,} rows, {counts.sequences:,} {unit}"
+        text += f", {counts.tokens:,} tokens kept, {counts.dropped_tokens:,} dropped"
+        print(text + (f" from {counts.truncated_rows:,} rows" if counts.truncated_rows else ""))
+    if not known:
+        seconds = time.monotonic() - started
+        tokens = sum(counts.tokens for counts in prepared.counts.values())
+        print(f"  {seconds:.1f} s, {tokens / seconds / 1e3:,.0f}k tokens/s")
 
 
 def stored(recipe: TrainRecipe, *, cache: Path | None = None) -> dict[str, Counts] | None:
