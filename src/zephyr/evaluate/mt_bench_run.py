@@ -316,10 +316,14 @@ def _judged(
                 question_id=row.question_id, model=row.model, judge=model.model, template=row.prompt.template,
                 turn=row.turn, user_prompt=row.prompt.user, score=score,
                 text=found.text if isinstance(found, Answer) else FAILED_CALL,
-                time=(found.created if isinstance(found, Answer) else None) or time.time(),
+                time=_when(found) + row.repeat / 1000,  # equal judgments of one second are not one judgment
             )
         )  # fmt: skip
     return judgments, seen
+
+
+def _when(found: Any) -> float:
+    return (found.created if isinstance(found, Answer) else None) or time.time()
 
 
 def _calibrate(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> None:
