@@ -1,5 +1,6 @@
 """The budget is never exceeded: not by calls at once, not by tries, not by a run that goes on."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,13 @@ def test_a_line_torn_by_a_kill_is_passed_over(tmp_path: Path):
         list(ask_all(model_at(url, **PRICES), [call("b")], tmp_path / "run"))
     (spent,) = read(tmp_path / "run").values()
     assert (spent.n_requests, spent.n_answered, spent.n_unknown, spent.unknown_cost) == (3, 2, 1, 4.0)
+
+
+def test_a_run_that_stops_does_not_wait_for_those_whose_turn_would_come(tmp_path: Path):
+    """A hundred calls at five a second, of which two are allowed: twenty seconds, if the others waited."""
+    started = time.monotonic()
+    with serving(tmp_path / "log") as url, pytest.raises(UserError, match="max_requests"):
+        model = model_at(url, requests_per_minute=300, max_concurrency=100)
+        list(ask_all(model, [call(str(n)) for n in range(100)], tmp_path, budget=Budget(max_requests=2)))
+    assert received(tmp_path / "log") == 2
+    assert time.monotonic() - started < 15
