@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import send_to_device
 
@@ -70,7 +71,8 @@ class WithoutPadding:
             call: the model as it is called, in its wrappers.
             wrapped: its forward.
         """
-        pairs = [self.train_dataset[n] for n in range(min(PROBED, len(self.train_dataset)))]
+        shortest = np.argsort(padded_lengths(self.train_dataset), kind="stable")[:PROBED]  # cheap, and as telling
+        pairs = [self.train_dataset[int(n)] for n in shortest]
         batch = send_to_device(self.data_collator(pairs), self.args.device)  # type: ignore[attr-defined]
         training = self.model.training
         call.eval()  # type: ignore[attr-defined]
@@ -79,6 +81,7 @@ class WithoutPadding:
         call.train(training)  # type: ignore[attr-defined]
         found = float(self.accelerator.gather(torch.tensor([found], device=self.args.device)).max())
         dtype = torch.bfloat16 if self.args.bf16 else self.model.dtype
+        self._probed = self._probed or wrapped is self._unpadded[0]
         if found <= TOLERANCE[dtype]:
             log.debug("padding-free forward: %.1e nats a token", found)
             return True
@@ -103,7 +106,6 @@ class WithoutPadding:
     def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """TRL's own; before the first, the probe."""
         if self._unpadded and not self._probed:
-            self._probed = True
             self.probe(model, self._unpadded[0])
         return super().compute_loss(model, *args, **kwargs)  # type: ignore[misc]
 
