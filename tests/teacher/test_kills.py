@@ -18,7 +18,7 @@ from zephyr.teacher.spending import read
 N_ROWS, N_CALLS, CONCURRENCY = 50, 4, 16
 
 
-def started(url: str, folder: Path, cache: Path, timeout_s: float = 0.4) -> subprocess.Popen:
+def started(url: str, folder: Path, cache: Path, timeout_s: float = 1.0) -> subprocess.Popen:
     words = [sys.executable, "-m", "tests.teacher.killed", url, str(N_ROWS), str(N_CALLS), str(folder)]
     model = {"max_concurrency": CONCURRENCY, "timeout_s": timeout_s, "max_attempts": 8}
     environment = os.environ | {"ZEPHYR_CACHE": str(cache), "MODEL": json.dumps(model)}
