@@ -49,13 +49,15 @@ from zephyr.evaluate.asked import (
     row_names,
     write_seen,
 )
-from zephyr.evaluate.published import ALPACA_EVAL_PROMPT, obtain, sha256_of
+from zephyr.evaluate.published import ALPACA_EVAL_BASELINE, ALPACA_EVAL_PROMPT, obtain, sha256_of
 from zephyr.evaluate.statistics import Difference
 from zephyr.recipe.evaluate import AlpacaEval, EvaluateRecipe
 from zephyr.recipe.teacher import LanguageModel
 from zephyr.teacher.ask import Teacher, run_rows
 from zephyr.teacher.call import Answer, Call
 
+PUBLISHED = "zephyr-7b-beta"
+"""Whose published annotations `calibration` may name instead of a file."""
 KEY = "benchmarks.alpaca_eval.max_failed_share"
 
 
@@ -80,7 +82,7 @@ def read_files(settings: AlpacaEval) -> Files:
     prompt = Path(settings.prompt) if settings.prompt is not None else obtain(ALPACA_EVAL_PROMPT)
     if not prompt.is_file():
         raise UserError(f"{prompt}: there is no such file. Expected AlpacaEval's prompt for the judge.")
-    baseline = read_baseline(Path(settings.baseline))
+    baseline = read_baseline(Path(settings.baseline) if settings.baseline else obtain(ALPACA_EVAL_BASELINE))
     hashes = {"prompt": sha256_of(prompt), "baseline": fingerprint(baseline)}
     official = hashes == {"prompt": ALPACA_EVAL_PROMPT.sha256, "baseline": V1_BASELINE}
     return Files(baseline=baseline, prompt=prompt.read_text(), official=official, hashes=hashes)
@@ -271,12 +273,17 @@ def annotator(recipe: EvaluateRecipe, files: Files) -> str:
     return protocol.annotator if same else judge
 
 
+def _known(calibration: str) -> Path:
+    """The file with known preferences."""
+    return obtain(ALPACA_EVAL_BASELINE) if calibration == PUBLISHED else Path(calibration)
+
+
 def _calibrate(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> None:
     """The judge judges pairs whose preference is known."""
     settings, path = _settings(recipe), run_dir / "alpaca_eval" / "calibration.json"
     if settings.calibration is None or path.is_file():
         return
-    known = [each for each in read_annotations(Path(settings.calibration)) if each.preference is not None]
+    known = [each for each in read_annotations(_known(settings.calibration)) if each.preference is not None]
     asked = [
         (Output(instruction=each.instruction, output=each.output_1, generator=each.generator_1, dataset=each.dataset),
          Output(instruction=each.instruction, output=each.output_2, generator=each.generator_2, dataset=each.dataset))
@@ -300,7 +307,7 @@ def score(recipe: EvaluateRecipe, run_dir: Path) -> Scored:
     compared = [(a, b, compare(found[a], found[b])) for a, b in itertools.combinations(names, 2)]
     judging = read_seen(folder / "annotations.seen.json") | {"annotator": annotator(recipe, files)}
     if settings.calibration is not None:
-        again = calibrate(read_annotations(Path(settings.calibration)), read_annotations(folder / "calibration.json"))
+        again = calibrate(read_annotations(_known(settings.calibration)), read_annotations(folder / "calibration.json"))
         judging["calibration"] = asdict(again) if again else None
     return Scored(
         scores={name: summary(found[name]) | _cut(run_dir, name) for name in names},

@@ -86,7 +86,7 @@ def _alpaca_eval(recipe: EvaluateRecipe, settings: AlpacaEval) -> Steps:
     longest = settings.judge_max_tokens or protocol.max_tokens
     judgment = min(longest, RANKING_TOKENS) if settings.judge_max_tokens is None else longest
     n_rows = len(row_names(list(models), settings.answers))
-    counts = {"judgments": n * n_rows, "calibration": _rows(settings.calibration)}
+    counts = {"judgments": n * n_rows, "calibration": _known(settings.calibration)}
     for what, n_calls in counts.items():
         if recipe.judge is not None and n_calls:
             steps[f"AlpacaEval: {what}"] = Step(
@@ -96,6 +96,10 @@ def _alpaca_eval(recipe: EvaluateRecipe, settings: AlpacaEval) -> Steps:
                 tokens_per_second=expect.judge_tokens_per_second if expect else None,
             )  # fmt: skip
     return steps
+
+
+def _known(calibration: str | None) -> int:
+    return _rows(calibration) or (N_INSTRUCTIONS if calibration == "zephyr-7b-beta" else 0)
 
 
 def _lines(file: str | None) -> int:

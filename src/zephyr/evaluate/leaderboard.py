@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -59,8 +60,8 @@ def _task(settings: Leaderboard, name: str, run_dir: Path) -> Task:
         return local_tasks(name, Path(settings.data[name]), run_dir / "leaderboard" / "data")
     if name in OFFICIAL:
         official = OFFICIAL[name]
-        return Task(specs=({"task": official.task, "num_fewshot": official.shots},), metric=official.metric)
-    return Task(specs=({"task": name},), metric=None)
+        return Task(specs=(official.task,), shots=official.shots, metric=official.metric)
+    return Task(specs=(name,), shots=None, metric=None)
 
 
 def _load(model: str, batch_size: int) -> Any:
@@ -95,7 +96,7 @@ def harness() -> Any:
 
 def _evaluated(evaluator: Any, task: Task, settings: Leaderboard) -> dict[str, Any]:
     """The harness's figures by task, and each question's."""
-    found = evaluate_tasks(evaluator, task.specs, limit=settings.limit, include=settings.include)
+    found = evaluate_tasks(evaluator, task, limit=settings.limit, include=settings.include)
     kept = {}
     for name, samples in found["samples"].items():
         metric = task.metric or _first_metric(found["results"][name])
@@ -107,39 +108,43 @@ def _evaluated(evaluator: Any, task: Task, settings: Leaderboard) -> dict[str, A
             "questions": {str(each["doc_id"]): float(each[metric]) for each in samples},
         }
     if not kept:
-        raise UserError(f"benchmarks.leaderboard.tasks: {task.specs[0]['task']} gave no result for single questions")
+        raise UserError(f"benchmarks.leaderboard.tasks: {task.specs[0]} gave no result for single questions")
     return {"tasks": kept, "harness": harness().__version__, "limit": settings.limit}
 
 
-def evaluate_tasks(
-    evaluator: Any, specs: Sequence[Mapping[str, Any]], *, limit: int | None, include: str | None
-) -> dict[str, Any]:
+def evaluate_tasks(evaluator: Any, task: Task, *, limit: int | None, include: str | None) -> dict[str, Any]:
     """`lm_eval.simple_evaluate` without a chat template.
 
     Raises:
         UserError: a task is not known to the harness, or its data can't be had.
     """
     lm_eval = harness()
-    from lm_eval.tasks import TaskManager
-
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    manager = TaskManager(include_path=include)
+    manager = _manager(include, own=not all(Path(each).is_file() for each in task.specs))
     known = {*manager.all_tasks, *manager.all_groups, *manager.all_tags}
-    if unknown := [each["task"] for each in specs if each["task"] not in known]:
+    if unknown := [each for each in task.specs if each not in known and not Path(each).is_file()]:
         raise UserError(
             f"benchmarks.leaderboard.tasks: {', '.join(unknown)}: neither one of {', '.join(OFFICIAL)} nor known to "
             f"lm-evaluation-harness {lm_eval.__version__}.\n  Its tasks: lm-eval ls tasks; own ones come by `include`"
         )
     try:
         return lm_eval.simple_evaluate(
-            model=evaluator, tasks=[dict(each) for each in specs], limit=limit, task_manager=manager, log_samples=True,
-            apply_chat_template=False, bootstrap_iters=0,
+            model=evaluator, tasks=list(task.specs), num_fewshot=task.shots, limit=limit, task_manager=manager,
+            log_samples=True, apply_chat_template=False, bootstrap_iters=0,
         )  # fmt: skip
     except (ConnectionError, FileNotFoundError) as error:
         raise UserError(
-            f"{', '.join(str(each['task']) for each in specs[:3])}: its data can't be had ({error}).\n"
+            f"{', '.join(task.specs[:3])}: its data can't be had ({error}).\n"
             "Ways out: a network; or the authors' files, and their path under `benchmarks.leaderboard.data`"
         ) from error
+
+
+@cache
+def _manager(include: str | None, *, own: bool) -> Any:
+    """The harness's list of tasks; reading all of its `own` takes seconds, so it is done once."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=include, include_defaults=own)
 
 
 def _first_metric(results: Mapping[str, Any]) -> str:

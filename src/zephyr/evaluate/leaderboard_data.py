@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from zephyr.errors import UserError
 
 
@@ -29,12 +31,18 @@ OFFICIAL: Mapping[str, Official] = {
 }
 
 
+STOCK = {"arc_challenge": "arc", "hellaswag": "hellaswag", "truthfulqa_mc2": "truthfulqa"}
+"""The harness's task -> directory of its task file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What the harness is asked to do, and which metric counts."""
 
-    specs: tuple[dict[str, Any], ...]
-    """One for each subject."""
+    specs: tuple[str, ...]
+    """Names that it knows, or paths of task files; one for each subject."""
+    shots: int | None
+    """None: as the task says."""
     metric: str | None
     """None: the harness's first, or acc_norm where it has it."""
 
@@ -68,27 +76,33 @@ def local_tasks(name: str, path: Path, folder: Path) -> Task:
         raise UserError(
             f"benchmarks.leaderboard.data.{name}: {path} is not of its authors' form ({type(error).__name__}: {error})"
         ) from error
-    return Task(
-        specs=tuple(
-            _spec(task, official.shots, splits, folder / task) for task, splits in found.items()
-        ),
-        metric=official.metric,
-    )  # fmt: skip
+    specs = tuple(_spec(task, splits, folder / task) for task, splits in found.items())
+    return Task(specs=specs, shots=official.shots, metric=official.metric)
 
 
-def _spec(task: str, shots: int, splits: Mapping[str, list[dict[str, Any]]], folder: Path) -> dict[str, Any]:
+def _spec(task: str, splits: Mapping[str, list[dict[str, Any]]], folder: Path) -> str:
+    """Writes the rows, and a task file that takes all but them from the harness's own; returns its path."""
+    import lm_eval
+
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for split, rows in splits.items():
         files[split] = str((folder / f"{split}.jsonl").resolve())
         Path(files[split]).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    # the harness takes its examples from the training split, else from the validation split
-    return {
-        "task": task, "num_fewshot": shots, "dataset_path": "json", "dataset_name": None,
+    directory = "mmlu/default" if task.startswith("mmlu_") else STOCK[task]
+    settings = {
+        "include": str(Path(lm_eval.__file__).parent / "tasks" / directory / f"{task}.yaml"),
+        "task": task,
+        "dataset_path": "json",
+        "dataset_name": None,
         "dataset_kwargs": {"data_files": files},
+        # the harness takes its examples from the training split, else from the validation split
         "training_split": "train" if "train" in splits else None,
         "validation_split": "validation" if "validation" in splits else None,
-    }  # fmt: skip
+    }
+    path = folder / f"{task}.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return str(path)
 
 
 def _arc(path: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:

@@ -55,6 +55,14 @@ ALPACA_EVAL_PROMPT = Published(
     sha256="cf4bace43fa6ac71944b9ca2506587ad7c509478a219e98a3950abf9d5b42a98",
     licence="Apache-2.0",
 )
+ALPACA_EVAL_BASELINE = Published(
+    what="AlpacaEval's annotations of zephyr-7b-beta, which hold the baseline's answers of version 1",
+    # results/text_davinci_003 has other answers now; these are what the published figures were judged on
+    url="https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/6c90977fa8d824bbbac12a31eba3b2738e07b2d0"
+    "/results/zephyr-7b-beta/annotation_alpaca_eval_gpt4.json",
+    sha256="004401fcd0a1faae086ba33c612550334ff6954d1989fbc17c29d4d379c38687",
+    licence="CC-BY-NC-4.0",
+)
 
 
 def obtain(file: Published, cache: Path | None = None) -> Path:

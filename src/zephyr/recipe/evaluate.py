@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from zephyr.recipe.sections import Base, FileName, ModelName, Positive, RunName, section
+from zephyr.recipe.sections import Base, LocalPath, ModelName, Positive, RunName, section
 from zephyr.recipe.teacher import Budget, LanguageModel
 
 
@@ -20,13 +20,13 @@ class WorldBenchmark:
 class MtBench:
     """MT-Bench by FastChat's protocol: 80 questions of two turns, each answer rated by the judge."""
 
-    questions: FileName | None = None
+    questions: LocalPath | None = None
     """FastChat's question.jsonl. Default: fetched from where it was published, and checked."""
-    references: FileName | None = None
+    references: LocalPath | None = None
     """FastChat's reference_answer/gpt-4.jsonl, or corrected ones. Default: fetched and checked."""
-    prompts: FileName | None = None
+    prompts: LocalPath | None = None
     """FastChat's judge_prompts.jsonl. Default: fetched and checked."""
-    answers: dict[str, FileName] = Field(default_factory=dict)
+    answers: dict[str, LocalPath] = Field(default_factory=dict)
     """Row name -> FastChat's model_answer/MODEL.jsonl: answers that are there already."""
     max_new_tokens: int = Field(default=1024, gt=0)
     """Longest answer in tokens; one that is cut there is judged as it is, as FastChat does."""
@@ -36,7 +36,7 @@ class MtBench:
     """Longest judgment in tokens; one that is cut there is a failure."""
     max_failed_share: float = Field(default=0.0, ge=0, le=1)
     """Share of a model's judgments that may fail (counted, in no mean) before the run is refused."""
-    calibration: FileName | None = None
+    calibration: LocalPath | None = None
     """FastChat's judgments with known ratings, which the judge rates again. Default: no calibration."""
 
 
@@ -46,11 +46,11 @@ class AlpacaEval:
 
     version: Literal[1, 2] = 1
     """1: the paper's, a ranking that the judge writes; 2: weighted by the log-probabilities of one token."""
-    baseline: FileName
-    """Instructions and the baseline's answers: AlpacaEval's outputs, or annotations of any model, which hold them."""
-    prompt: FileName | None = None
+    baseline: LocalPath | None = None
+    """Instructions with the baseline's answers (AlpacaEval's outputs or annotations). Default: version 1's, fetched."""
+    prompt: LocalPath | None = None
     """The judge's prompt, a file of AlpacaEval's. Default: version 1's is fetched and checked; version 2 needs it."""
-    answers: dict[str, FileName] = Field(default_factory=dict)
+    answers: dict[str, LocalPath] = Field(default_factory=dict)
     """Row name -> AlpacaEval's model_outputs.json: answers that are there already."""
     temperature: float = Field(default=0.7, ge=0)
     """Temperature of the answers (AlpacaEval's for zephyr-7b-beta)."""
@@ -60,8 +60,8 @@ class AlpacaEval:
     """Longest judgment in tokens, for judges that reason before they answer. Default: AlpacaEval's, 100 or 1."""
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     """Share of a model's pairs that may fail (counted, in no mean) before the run is refused; 2 of 805 did in 2023."""
-    calibration: FileName | None = None
-    """AlpacaEval's annotations with known preferences, which the judge judges again. Default: no calibration."""
+    calibration: LocalPath | None = None
+    """Annotations with known preferences, judged again; `zephyr-7b-beta`: its published ones. Default: none."""
 
 
 @section
@@ -70,9 +70,9 @@ class Leaderboard:
 
     tasks: list[str] = Field(default_factory=lambda: ["arc", "hellaswag", "mmlu", "truthfulqa"], min_length=1)
     """The Leaderboard's `arc`, `hellaswag`, `mmlu`, `truthfulqa`; any other name is a task of the harness."""
-    data: dict[str, FileName] = Field(default_factory=dict)
+    data: dict[str, LocalPath] = Field(default_factory=dict)
     """Leaderboard task -> its authors' files (a directory, or the file). Default: the Hub's."""
-    include: FileName | None = None
+    include: LocalPath | None = None
     """Directory with task files of the harness for own tasks. Default: the harness's own tasks."""
     batch_size: int = Field(default=8, gt=0)
     """Sequences computed at once."""

@@ -31,11 +31,14 @@ def _given(data: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _alpaca_eval(settings: dict[str, Any]) -> Iterator[tuple[Parts, str]]:
-    if settings.get("version") == 2 and settings.get("prompt") is None:
-        yield (
-            ("benchmarks", "alpaca_eval"),
-            "`prompt` is missing: version 2 needs AlpacaEval's alpaca_eval_clf.txt; only version 1's is fetched",
-        )
+    if settings.get("version") != 2:
+        return
+    for key, what in (("prompt", "AlpacaEval's alpaca_eval_clf.txt"), ("baseline", "the outputs of gpt4_1106_preview")):
+        if settings.get(key) is None:
+            yield (
+                ("benchmarks", "alpaca_eval"),
+                f"`{key}` is missing: version 2 needs {what}; only version 1's is fetched",
+            )
 
 
 def _rows(data: dict[str, Any], benchmarks: dict[str, Any]) -> Iterator[tuple[Parts, str]]:

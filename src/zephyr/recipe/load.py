@@ -164,7 +164,7 @@ def _resolve(
         found = locate(text, origin, file)
         if found is None and names_a_recipe(text):
             document.problems.add(origin, parts, no_recipe(text, origin, file))
-        elif found and kind != "file" and (names_a_recipe(text) or is_run_directory(found)):
+        elif found and kind not in ("file", "path") and (names_a_recipe(text) or is_run_directory(found)):
             each = _input(parts, found, kind, document, reading, above)
             if each:
                 inputs.append(each)

@@ -21,9 +21,12 @@ Share = Field(ge=0, le=1)
 
 @plain_dataclass(frozen=True)
 class Names:
-    """A text that may name another recipe: which part of its output is meant. `file`: only a local file."""
+    """A text that may name another recipe: which part of its output is meant.
 
-    artefact: Literal["model", "tokenizer", "rows", "run", "file"]
+    `file`: only a local file, which must be there; `path`: a local file or directory, which may come later.
+    """
+
+    artefact: Literal["model", "tokenizer", "rows", "run", "file", "path"]
 
 
 ModelName = Annotated[str, Names("model")]
@@ -31,6 +34,7 @@ TokenizerName = Annotated[str, Names("tokenizer")]
 RowsName = Annotated[str, Names("rows")]
 RunName = Annotated[str, Names("run")]
 FileName = Annotated[str, Names("file")]
+LocalPath = Annotated[str, Names("path")]
 
 
 @section
@@ -78,8 +82,8 @@ class TextData:
     """Held-out sources, never pooled with `train`."""
     max_length: int = Positive
     """Tokens per sequence."""
-    packing: Literal["wrapped", "none"] = "wrapped"
-    """`wrapped`: documents joined and cut every `max_length` tokens; `none`: one document a sequence."""
+    packing: Literal["wrapped", "bfd_split", "none"] = "wrapped"
+    """`wrapped`: documents joined, cut every `max_length`; `bfd_split`: fitted whole, kept apart; `none`."""
     add_bos_token: bool = False
     """Put the tokenizer's BOS before every document."""
     append_eos_token: bool = True
@@ -104,8 +108,8 @@ class ChatData:
     """Start conversations that have no system turn with an empty one, as Zephyr's training did."""
     max_length: int = Positive
     """Tokens per sequence."""
-    packing: Literal["wrapped", "none"] = "wrapped"
-    """`wrapped`: conversations joined and cut every `max_length` tokens (the paper's); `none`: one a sequence."""
+    packing: Literal["wrapped", "bfd_split", "none"] = "wrapped"
+    """`wrapped` (the paper's): joined, cut every `max_length`; `bfd_split`: fitted whole, kept apart; `none`."""
     loss_on: Literal["all", "assistant", "completion"] = "all"
     """Tokens that carry loss: all, every assistant turn, or only the last assistant turn."""
     add_bos_token: bool = False
