@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from zephyr.data.pack import shuffled, wrap
+from zephyr.data.pack import fit, shuffled, wrap
 
 
 def rows(*lengths):
@@ -40,3 +40,24 @@ def test_the_shuffle_is_a_permutation_of_the_seed():
     assert sorted(shuffled(50, 1)) == list(range(50))
     assert list(shuffled(50, 1)) == list(shuffled(50, 1))
     assert list(shuffled(50, 1)) != list(shuffled(50, 2))
+
+
+def test_fitted_rows_stay_whole_and_no_token_is_lost():
+    lengths = [5, 9, 3, 16, 2, 7, 0, 21, 8]
+    sequences = fit(lengths, 8)
+    parts = sorted(part for sequence in sequences for part in sequence)
+    assert [sum(end - start for row, start, end in parts if row == n) for n in range(9)] == lengths
+    assert all(sum(end - start for _, start, end in sequence) <= 8 for sequence in sequences)
+    whole = {row for row, start, end in parts if end - start == lengths[row]}
+    assert whole == {n for n, length in enumerate(lengths) if 0 < length <= 8}
+    assert [(start, end) for row, start, end in parts if row == 7] == [(0, 8), (8, 16), (16, 21)]
+
+
+def test_fits_as_well_as_trl_and_almost_fills_the_window():
+    trl = pytest.importorskip("trl.data_utils")
+    datasets = pytest.importorskip("datasets")
+    lengths = np.random.default_rng(0).lognormal(4, 0.8, 2000).astype(int).clip(1)
+    sequences = fit(lengths.tolist(), 256)
+    ids = [list(range(length)) for length in lengths]
+    theirs = trl.pack_dataset(datasets.Dataset.from_dict({"input_ids": ids}), 256, "bfd_split", {"batch_size": 2000})
+    assert len(sequences) <= len(theirs) and lengths.sum() / (256 * len(sequences)) > 0.98

@@ -53,6 +53,17 @@ def test_wrapped_sequences_hold_every_token_of_every_row(make_recipe, write):
     assert wrapped.counts["eval"].sequences == len(wrapped.eval) == 1
 
 
+def test_fitted_sequences_hold_every_token_and_say_where_documents_start(make_recipe, write):
+    train = write([{"text": "The number " + " and ".join(map(str, range(n % 30)))} for n in range(1, 60)])
+    fitted, apart = (prepare(make_recipe("cpt", train, max_length=32, packing=how)) for how in ("bfd_split", "none"))
+    rows = list(fitted.train)
+    assert sum(sum(row["seq_lengths"]) for row in rows) == sum(len(row["input_ids"]) for row in rows)
+    counts, cut = fitted.counts["train"], apart.counts["train"]
+    assert counts.tokens == cut.tokens + cut.dropped_tokens and counts.dropped_tokens == 0 < cut.dropped_tokens
+    assert all(row["labels"][0] == -100 for row in rows)
+    assert counts.tokens - counts.loss_tokens == sum(len(row["seq_lengths"]) for row in rows)
+
+
 def test_packing_follows_the_seed_and_eval_is_not_shuffled(make_recipe, write):
     train, held_out = write(chats(0, 40)), write(chats(40, 60), "eval.jsonl")
     one, same, other = (prepare(make_recipe("sft", train, held_out, seed=seed)) for seed in (1, 1, 2))

@@ -8,7 +8,7 @@ import numpy as np
 
 from zephyr.data.counts import Counts, by_reason
 from zephyr.data.encode import NO_LOSS, Encoded, batches, encode_conversations, encode_pairs, encode_texts
-from zephyr.data.pack import Ids, shuffled, wrap
+from zephyr.data.pack import Ids, fit, shuffled, wrap
 from zephyr.data.store import table
 from zephyr.data.template import Template
 from zephyr.data.tokenize import Tokenizer
@@ -35,7 +35,7 @@ class Made:
 def make_sequences(
     split: Split, data: TextData | ChatData, tokenizer: Tokenizer, template: Template | None, seed: int | None
 ) -> Made:
-    """`input_ids` and `labels`. With a seed, packed rows are shuffled first so that a block mixes the sources."""
+    """`input_ids` and `labels`. With a seed, wrapped rows are shuffled first so that a block mixes the sources."""
     rows: list[Encoded] = []
     truncated = dropped = 0
     for batch in batches(split.usable):
@@ -45,7 +45,7 @@ def make_sequences(
             if isinstance(data, TextData)
             else encode_conversations(values, data, tokenizer, template)  # type: ignore[arg-type]
         )
-        if data.packing == "wrapped":
+        if data.packing != "none":
             rows.extend(encoded)
             continue
         for usable, row in zip(batch, encoded, strict=True):
@@ -62,8 +62,10 @@ def make_sequences(
 
 def _made(split: Split, rows: list[Encoded], data: TextData | ChatData, seed: int | None, cut: Counts) -> Made:
     _refuse_empty(split, rows)
-    used = len(rows)
-    if data.packing == "wrapped":
+    used, beside = len(rows), {}
+    if data.packing == "bfd_split":
+        ids, labels, beside["seq_lengths"] = _fitted(rows, data.max_length)
+    elif data.packing == "wrapped":
         if seed is not None:
             rows = [rows[n] for n in shuffled(len(rows), seed)]
         ids, labels = _wrapped([row.ids for row in rows], data), _wrapped([row.labels for row in rows], data)
@@ -83,7 +85,20 @@ def _made(split: Split, rows: list[Encoded], data: TextData | ChatData, seed: in
         longest=int(lengths.max()),
         mean_length=round(float(lengths.mean()), 1),
     )
-    return Made(table({"input_ids": ids, "labels": labels}), counts)
+    return Made(table({"input_ids": ids, "labels": labels, **beside}), counts)
+
+
+def _fitted(rows: list[Encoded], max_length: int) -> tuple[list[Ids], list[Ids], list[Ids]]:
+    """Ids, labels and lengths of each sequence's parts; nothing predicts a part's first token: no loss."""
+    ids, labels, lengths = [], [], []
+    for parts in fit([len(row.ids) for row in rows], max_length):
+        found = [rows[row].labels[start:end].copy() for row, start, end in parts]
+        for each in found:
+            each[0] = NO_LOSS
+        ids.append(np.concatenate([rows[row].ids[start:end] for row, start, end in parts]))
+        labels.append(np.concatenate(found))
+        lengths.append(np.array([end - start for _, start, end in parts], np.int32))
+    return ids, labels, lengths
 
 
 def _wrapped(rows: list[Ids], data: TextData | ChatData) -> list[Ids]:

@@ -48,7 +48,7 @@ def tokens_of(recipe: TrainRecipe, counted: dict | None) -> Tokens | None:
         return None
     if expected.tokens is not None:
         return Tokens(count=expected.tokens, sequences=rows * sides, basis="expected")
-    packed = getattr(recipe.data, "packing", "none") == "wrapped"
+    packed = getattr(recipe.data, "packing", "none") != "none"
     full = rows * sides * recipe.data.max_length
     return Tokens(count=full, sequences=rows * sides, basis="expected" if packed else "at most")
 

@@ -92,7 +92,9 @@ def _format(data: dict[str, Any]) -> str | None:
         f"of which the prompt {count(data['max_prompt_length'])} when it must be cut"
         if "max_prompt_length" in data
         else None,
-        {"wrapped": "packed (wrapped)", "none": "not packed"}.get(data.get("packing", "")),
+        {"wrapped": "packed (wrapped)", "bfd_split": "packed (bfd_split)", "none": "not packed"}.get(
+            data.get("packing", "")
+        ),
         f"loss on {data['loss_on'].replace('all', 'all tokens')}" if "loss_on" in data else None,
         f"{data['chat_template']} template" if "chat_template" in data else None,
         "an empty system turn added" if data.get("empty_system_turn") else None,

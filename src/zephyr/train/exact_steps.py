@@ -53,7 +53,7 @@ class ExactSteps:
             return None
         lengths = list_lengths(self.train_dataset, "input_ids")
         packed = len(np.unique(lengths)) <= 2  # the last row of wrapped ones is shorter
-        return None if packed else Weights(tokens=lengths, padded=True)
+        return None if packed else Weights(tokens=lengths, padded=not getattr(self, "_unpadded", ()))
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         # called once a step, with its batches and before the first forward pass

@@ -9,6 +9,7 @@ import torch
 from trl import DPOTrainer, SFTTrainer
 
 from zephyr.errors import UserError
+from zephyr.train.apart import DocumentsApart
 from zephyr.train.checkpoints import Resumable
 from zephyr.train.exact_evaluation import ExactEvaluation
 from zephyr.train.exact_steps import ExactSteps
@@ -68,7 +69,7 @@ class _Guarded:
         )
 
 
-class GuardedSFTTrainer(_Guarded, Metered, ExactSteps, ExactEvaluation, Resumable, SFTTrainer):
+class GuardedSFTTrainer(_Guarded, Metered, DocumentsApart, ExactSteps, ExactEvaluation, Resumable, SFTTrainer):
     """SFTTrainer that stops on a loss that is not finite and on a batch without trainable tokens."""
 
 

@@ -58,7 +58,9 @@ class Metered:
 
 
 def _tokens_with_one_prompt(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Real tokens of a padded batch of pairs, the prompts of the rejected half left out."""
+    """Real tokens of a padded batch; of pairs, the prompts of the rejected half left out."""
+    if "completion_mask" not in batch:
+        return batch["attention_mask"].sum()
     prompts = batch["attention_mask"] * (1 - batch["completion_mask"])
     return batch["attention_mask"].sum() - prompts[len(prompts) // 2 :].sum()
 

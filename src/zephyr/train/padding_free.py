@@ -9,20 +9,21 @@ puts the results back where TRL looks for them. Positions without a label are 0 
 import functools
 import types
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from zephyr.train.segments import ARGUMENT, NAME, register
-from zephyr.train.shared_prompt import lay
+from zephyr.train.shared_prompt import Row, lay
 
 FIELDS = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 """Values for each predicted token in TRL's `FusedCausalLMOutput`."""
 CONTRACT = ("fused_lm_head", "labels", "shift_labels")
 """Arguments of TRL's fused forward that this relies on."""
 TAKEN = {"input_ids", "attention_mask", "labels", "use_cache", "fused_lm_head"}
-"""Arguments of a call that is laid out anew; a call with any other goes to TRL's forward as it is."""
+"""Arguments of a call that is laid out anew, beside those that `lay` needs; a call with any other goes to TRL's."""
 PREDICTING = "zephyr_predicting"
 """Argument of the model below the output layer: which tokens of the row predict a label."""
 
@@ -30,10 +31,11 @@ PREDICTING = "zephyr_predicting"
 class PaddingFree:
     """Wraps the forward of one model, after TRL has given it its fused output layer and before it trains."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """`model`: the causal model itself, not PEFT's model around it."""
+    def __init__(self, model: PreTrainedModel, lay: Callable[..., Row | None] = lay) -> None:
+        """`model`: the causal model itself, not PEFT's model around it; `lay`: how a padded batch becomes a row."""
         register()
-        self.model, self.on = model, True
+        self.model, self.on, self.lay = model, True, lay
+        self.needed = set(signature(lay).parameters)
         self.attention = model.config._attn_implementation
         self.original: Callable[..., Any] = model.forward
         model.set_attn_implementation(NAME)
@@ -53,12 +55,11 @@ class PaddingFree:
 
     def _forward(self, *args: Any, **arguments: Any) -> Any:
         given = {name for name, value in arguments.items() if value is not None}
-        if not (
-            self.on and arguments.get("fused_lm_head") and not args and {"labels", "attention_mask"} <= given <= TAKEN
-        ):
+        known = not args and self.needed <= given <= TAKEN | self.needed
+        if not (self.on and known and arguments.get("fused_lm_head")):
             return self.original(*args, **arguments)
         ids, labels = arguments["input_ids"], arguments["labels"]
-        row = lay(ids, arguments["attention_mask"], labels)
+        row = self.lay(**{name: arguments[name] for name in self.needed})
         if row is None:
             return self.original(**arguments)
         outcome = self.original(

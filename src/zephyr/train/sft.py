@@ -28,4 +28,6 @@ def run(recipe: CptRecipe | SftRecipe, run_dir: Path) -> dict[str, Any]:
         train_dataset=prepared.train,
         eval_dataset=prepared.eval,
     )
+    if recipe.data.packing == "bfd_split":
+        trainer.keep_documents_apart()
     return train(trainer, recipe, run_dir, batch, prepared)

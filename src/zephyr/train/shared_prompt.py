@@ -1,10 +1,11 @@
-"""A padded batch of pairs as one row of real tokens, in which each pair's prompt stands once.
+"""A padded batch as one row of real tokens: of pairs, in which a prompt stands once, or of packed documents.
 
 A pair's row is [prompt, chosen, rejected]; both answers continue the prompt, so the positions of the rejected one start
 again after it. The prompt's last token predicts the first token of both.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ NO_LABEL = -100
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A batch of pairs laid end to end; T tokens, N of them answers' (those with a label)."""
+    """A batch laid end to end; T tokens, N labels."""
 
     taken: torch.Tensor
     """Shape (T,): where each token is in the padded batch, flattened."""
@@ -76,6 +77,39 @@ def _facts(
     if not all(found[2]) or found[0] == found[1]:
         return None
     return found[0], found[1], found[3]
+
+
+def lay_documents(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor
+) -> Row | None:
+    """The row of packed sequences, in which each document stands alone; None where there is no label.
+
+    Args:
+        input_ids: shape (b, S), padded on the right.
+        attention_mask: of the same shape, 0 on padding.
+        labels: of the same shape, -100 on what carries no loss, a document's first token among it.
+        position_ids: of the same shape, 0 where a document starts.
+    """
+    width = input_ids.shape[1]
+    real = attention_mask.bool().reshape(-1)
+    taken = real.nonzero()[:, 0]
+    row_of = real.cumsum(0) - 1  # where a token of the padded batch is in the row
+    inner = labels[:, 1:] != NO_LABEL
+    predicted = inner.reshape(-1).nonzero()[:, 0]
+    if not len(predicted):
+        return None
+    sequence, place = predicted // (width - 1), predicted % (width - 1)
+    predicting = sequence * width + place
+    positions = position_ids.reshape(-1)[taken]
+    starts = [*(positions == 0).nonzero()[:, 0].tolist(), len(taken)]
+    return Row(
+        taken=taken,
+        positions=positions[None],
+        predicting=row_of[predicting],
+        labels=(predicting + 1)[None],
+        predicted=predicted,
+        pieces=Pieces(tuple(Piece(a, b - a) for a, b in pairwise(starts)), input_ids.device),
+    )
 
 
 class _Maker:
