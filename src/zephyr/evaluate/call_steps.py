@@ -9,6 +9,15 @@ from pathlib import Path
 from zephyr.evaluate.alpaca_eval import V1, V2
 from zephyr.evaluate.asked import models_of, row_names
 from zephyr.evaluate.mt_bench import N_QUESTIONS
+from zephyr.evaluate.published import (
+    ALPACA_EVAL_BASELINE,
+    ALPACA_EVAL_PROMPT,
+    MT_BENCH_JUDGE_PROMPTS,
+    MT_BENCH_QUESTIONS,
+    MT_BENCH_REFERENCES,
+    Published,
+    is_here,
+)
 from zephyr.recipe.evaluate import AlpacaEval, EvaluateRecipe, MtBench
 from zephyr.teacher.predict import Step
 
@@ -43,6 +52,29 @@ def evaluate_steps(recipe: EvaluateRecipe) -> Steps:
     if recipe.benchmarks.alpaca_eval is not None:
         steps |= _alpaca_eval(recipe, recipe.benchmarks.alpaca_eval)
     return steps
+
+
+def where_from(recipe: EvaluateRecipe) -> list[str]:
+    """Each benchmark with its files: here, to be fetched, or missing."""
+    found = []
+    if (mt := recipe.benchmarks.mt_bench) is not None:
+        files = [(mt.questions, MT_BENCH_QUESTIONS), (mt.references, MT_BENCH_REFERENCES),
+                 (mt.prompts, MT_BENCH_JUDGE_PROMPTS)]  # fmt: skip
+        found.append(f"MT-Bench ({_state(files, [mt.calibration, *mt.answers.values()])})")
+    if (alpaca := recipe.benchmarks.alpaca_eval) is not None:
+        files = [(alpaca.baseline, ALPACA_EVAL_BASELINE), (alpaca.prompt, ALPACA_EVAL_PROMPT)]
+        known = None if alpaca.calibration == "zephyr-7b-beta" else alpaca.calibration
+        found.append(f"AlpacaEval ({_state(files, [known, *alpaca.answers.values()])})")
+    return found
+
+
+def _state(files: list[tuple[str | None, Published]], others: list[str | None]) -> str:
+    named = [each for each in (*(path for path, _ in files), *others) if each is not None]
+    missing = [each for each in named if not Path(each).is_file()]
+    if missing:
+        return f"not here: {', '.join(missing)}"
+    fetched = [published for path, published in files if path is None and not is_here(published)]
+    return f"{len(fetched)} files to be fetched" if fetched else "its files are here"
 
 
 def _mt_bench(recipe: EvaluateRecipe, settings: MtBench) -> Steps:

@@ -71,13 +71,22 @@ def obtain(file: Published, cache: Path | None = None) -> Path:
     Raises:
         UserError: it cannot be had, or what is there now is not what was published.
     """
-    target = cache_root(cache) / "published" / file.sha256[:16] / Path(file.url).name
+    target = _target(file, cache)
     if target.is_file() and sha256_of(target) == file.sha256:
         return target
     with locked(target.parent):
         if not (target.is_file() and sha256_of(target) == file.sha256):
             _download(file, target)
     return target
+
+
+def is_here(file: Published, cache: Path | None = None) -> bool:
+    """Whether it was had before."""
+    return _target(file, cache).is_file()
+
+
+def _target(file: Published, cache: Path | None) -> Path:
+    return cache_root(cache) / "published" / file.sha256[:16] / Path(file.url).name
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a `dialogues` or `feedback` recipe will ask: calls, tokens, cost and hours by step, before anything is sent."""
+"""What a recipe that asks models will ask: calls, tokens, cost and hours by step, before anything is sent."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from zephyr.recipe import Loaded
 from zephyr.recipe.dialogues import DialoguesRecipe
+from zephyr.recipe.evaluate import EvaluateRecipe
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.sections import Source
 from zephyr.teacher.predict import Prediction, Step, beyond_budget, duration, predict
@@ -44,6 +45,8 @@ def calls_of(loaded: Loaded) -> "Calls | str | None":
         return _dialogues(recipe)
     if isinstance(recipe, FeedbackRecipe):
         return _feedback(recipe)
+    if isinstance(recipe, EvaluateRecipe):
+        return _evaluate(recipe)
     return None
 
 
@@ -84,7 +87,20 @@ def _feedback(recipe: FeedbackRecipe) -> Calls | str:
     return _calls(recipe, steps, n_prompts, f"{n_prompts:,} prompts ({counted}); {lengths}")
 
 
-def _calls(recipe: DialoguesRecipe | FeedbackRecipe, steps: dict[str, Step], rows: int, basis: str) -> Calls:
+def _evaluate(recipe: EvaluateRecipe) -> Calls | None:
+    from zephyr.evaluate.call_steps import evaluate_steps, where_from
+
+    steps = evaluate_steps(recipe)
+    if not steps:
+        return None
+    lengths = "expected lengths" if recipe.expect else "answers as long as allowed"
+    n_rows = len(recipe.models) + len(recipe.endpoints)
+    return _calls(recipe, steps, n_rows, f"{'; '.join(where_from(recipe))}; {lengths}")
+
+
+def _calls(
+    recipe: DialoguesRecipe | FeedbackRecipe | EvaluateRecipe, steps: dict[str, Step], rows: int, basis: str
+) -> Calls:
     total = predict(steps.values())
     source = recipe.expect.source if recipe.expect else None
     return Calls(

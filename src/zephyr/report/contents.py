@@ -6,6 +6,7 @@ from typing import Any
 
 from zephyr.report import run_tables, score_tables
 from zephyr.report.against import BENCHMARKS, paper_tables, scores_against_paper, training_against_card
+from zephyr.report.judging import calibration_table, judge_table
 from zephyr.report.paper import beside_the_paper, published
 from zephyr.report.read import Chain, Run, anchor
 from zephyr.report.samples import Samples, pick
@@ -105,7 +106,12 @@ def _benchmarks(run: Run) -> tuple[str, ...]:
 
 def _evaluation(run: Run, benchmark: str, others: Sequence[Run], *, one_of_seeds: bool = False) -> Evaluation:
     scale = scale_of(benchmark)
-    breakdowns = (score_tables.categories(run, benchmark), score_tables.aspects(run, benchmark))
+    breakdowns = (
+        score_tables.categories(run, benchmark),
+        score_tables.aspects(run, benchmark),
+        judge_table(run, benchmark),
+        calibration_table(run, benchmark),
+    )
     return Evaluation(
         run=run,
         benchmark=benchmark,
