@@ -138,7 +138,7 @@ def _hellaswag(path: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 def _mmlu(path: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Each subject is a task; the CSVs have no heading: question, four choices, letter."""
+    """Each subject is a task; a CSV has a question, four choices and the letter (or number) of the right one."""
     subjects = {file.stem.removesuffix("_test"): file for file in sorted((path / "test").glob("*.csv"))}
     if not subjects:
         raise UserError(
@@ -155,7 +155,11 @@ def _mmlu(path: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
 def _csv(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(newline="", encoding="utf-8") as opened:
         for row in csv.reader(opened):
-            yield {"question": row[0], "choices": row[1:5], "answer": "ABCD".index(row[5].strip())}
+            if row[5] == "answer":  # the authors' have no heading, some copies do
+                continue
+            right = row[5].strip()
+            answer = int(right) if right.isdigit() else "ABCD".index(right)
+            yield {"question": row[0], "choices": row[1:5], "answer": answer}
 
 
 def _truthfulqa(path: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
