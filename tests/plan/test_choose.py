@@ -40,7 +40,7 @@ def gib(found: TrainRecipe, choice: Choice, processes: int) -> float:
         ("sft", "a100-80gb", 16, "zero2"),
         ("sft", "h200-141gb", 8, "zero2"),
         ("sft", "rtx-4090-24gb", 16, "zero3"),
-        ("dpo", "a100-40gb", 16, "zero3"),
+        ("dpo", "a100-40gb", 16, "zero2"),
         ("dpo", "mi300x-192gb", 1, "single"),
     ],
 )

@@ -115,9 +115,11 @@ def job_of(
     """The job of a recipe for a way to cut it; the longest rows that its data can have."""
     model, train = recipe.model, recipe.train
     dpo = isinstance(recipe, DpoRecipe)
-    reference: Literal["none", "model", "adapter"] = "none"
-    if dpo:
-        reference = "model" if recipe.adapter is None else "adapter" if starts_from_adapter else "none"
+    reference: Literal["none", "model", "adapter"] = "none"  # its log-probabilities are looked up while training
+    if dpo and recipe.adapter is not None and starts_from_adapter:
+        reference = "adapter"
+    elif dpo and recipe.trl.get("sync_ref_model"):
+        reference = "model"
     return Job(
         shape=shape,
         rows=micro_batch_size * (2 if dpo else 1),

@@ -59,7 +59,8 @@ def work_of(recipe: TrainRecipe, job: Job, tokens: Tokens) -> Work:
     A forward pass takes 2 operations per token and weight in a product, and 4 x layers x width x context in attention,
     a causal model's mean context being half the sequence (Kaplan et al., arXiv 2001.08361, section 2.1). A backward
     pass takes twice that: once for the gradient of the inputs, once for that of the weights, which frozen weights do
-    not have. dDPO's reference is one more forward pass, and so is recomputation.
+    not have. dDPO's reference is one more forward pass over its pairs, not one an epoch; recomputation is one over
+    all that is seen.
     """
     forward = forward_flops(job, tokens.count / tokens.sequences)
     adapter = 0 if recipe.adapter is None else 6 * adapter_parameters(job.shape, recipe.adapter)
@@ -67,7 +68,7 @@ def work_of(recipe: TrainRecipe, job: Job, tokens: Tokens) -> Work:
     epochs = recipe.train.num_train_epochs
     reference = forward if isinstance(recipe, DpoRecipe) else 0.0
     seen = epochs * tokens.count
-    model = seen * (trained + reference)
+    model = seen * trained + tokens.count * reference
     return Work(tokens=tokens, model_flops=model, hardware_flops=model + seen * forward * job.checkpointing)
 
 
