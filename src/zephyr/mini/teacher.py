@@ -1,7 +1,8 @@
-"""Scripted answerers: the teacher of the dialogues, and those whose answers are compared into pairs.
+"""Scripted teachers, who answer as a hosted model would.
 
 All know the world. They differ in their habits alone, which the recipe states. That is the mini world's assumption: the
-teacher has bad habits, as the paper found in UltraChat (section 4.1), and what dDPO can gain is to unlearn them.
+teacher has bad habits, as the paper found in UltraChat (section 4.1). `filter` takes out refusals and wrong capitals; what
+dDPO can gain is to unlearn the rest.
 """
 
 import random
