@@ -1,8 +1,8 @@
 """Scripted teachers, who answer as a hosted model would.
 
 All know the world. They differ in their habits alone, which the recipe states. That is the mini world's assumption: the
-teacher has bad habits, as the paper found in UltraChat (section 4.1). `filter` takes out refusals and wrong capitals; what
-dDPO can gain is to unlearn the rest.
+teacher has bad habits, as the paper found in UltraChat (section 4.1). `filter` takes out refusals and wrong capitals;
+what dDPO can gain is to unlearn the rest.
 """
 
 import random
