@@ -15,6 +15,10 @@ class Scale:
     """What must be said wherever its scores are shown."""
     aspects: str = ""
     """How to read the judge's aspects."""
+    what: str = "questions"
+    """What is counted, in the plural."""
+    drawn: str = "questions"
+    """What intervals are over, in the plural."""
 
 
 WORLD_CAUTION = (
@@ -25,26 +29,30 @@ WORLD_CAUTION = (
 SCALES = {
     "world": Scale(
         title="the mini world's held-out dialogues",
+        what="dialogues",
+        drawn="dialogues",
         worst=1,
         best=10,
         unit="points, 1 to 10",
         caution=WORLD_CAUTION,
         aspects="Means over turns; each aspect goes from 1 to 5, and their mean, stretched to 1 to 10, is the score.",
     ),
-    "mt_bench": Scale(title="MT-Bench", worst=1, best=10, unit="points, 1 to 10"),
-    "alpaca_eval": Scale(title="AlpacaEval", worst=0, best=100, unit="% won against the baseline"),
+    "mt_bench": Scale(title="MT-Bench", worst=1, best=10, unit="points, 1 to 10", what="ratings of a turn"),
+    "alpaca_eval": Scale(
+        title="AlpacaEval", worst=0, best=100, unit="% won against the baseline", what="pairs", drawn="pairs"
+    ),
     "arc": Scale(title="ARC Challenge, 25 shots", worst=0, best=100, unit="% right"),
     "hellaswag": Scale(title="HellaSwag, 10 shots", worst=0, best=100, unit="% right"),
     "mmlu": Scale(title="MMLU, 5 shots, mean of subjects", worst=0, best=100, unit="% right"),
     "truthfulqa": Scale(title="TruthfulQA, mc2", worst=0, best=100, unit="% of probability on true answers"),
 }
 HOW_TO_READ = (
-    "n: dialogues with a score. Failed: dialogues without one; they are counted here and never scored as zero. "
-    "Intervals are 95 %, over the dialogues of this one run: training again with another seed moves a score too, and "
+    "n: {what} with a score. Failed: {what} without one; they are counted here and never scored as zero. "
+    "Intervals are 95 %, over the {drawn} of this one run: training again with another seed moves a score too, and "
     "that is not in them."
 )
 HOW_TO_READ_DIFFERENCES = (
-    "Both models answered the same dialogues; the difference is taken dialogue by dialogue. "
+    "Both models answered the same {drawn}; the difference is taken one by one. "
     "Not separable: the interval includes zero, so this run does not show which model is better."
 )
 HOW_TO_READ_LENGTH = "Length: mean characters of an answer; judges tend to prefer the longer one."
@@ -75,3 +83,9 @@ def name_of(benchmark: str) -> str:
     """The benchmark in words."""
     scale = scale_of(benchmark)
     return scale.title if scale else benchmark
+
+
+def counted(text: str, benchmark: str) -> str:
+    """The text with what the benchmark counts and draws put in."""
+    scale = scale_of(benchmark) or Scale(title=benchmark, best=1, worst=0, unit="")
+    return text.format(what=scale.what, drawn=scale.drawn)

@@ -13,6 +13,7 @@ from zephyr.report.scales import (
     HOW_TO_READ_SEED_DIFFERENCES,
     HOW_TO_READ_SEEDS,
     SHARES,
+    counted,
     name_of,
     scale_of,
 )
@@ -42,7 +43,7 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
     with_length = any("length" in run.result["scores"][model][benchmark] for model in models(run, benchmark))
     for model in models(run, benchmark):
         found = run.result["scores"][model][benchmark]
-        made_by = str((run.recipe.get("models") or {}).get(model, MISSING))
+        made_by = _made_by(run, model, benchmark)
         rows.append(
             (
                 words(model),
@@ -65,7 +66,10 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
         *([Column("length", True)] if with_length else []),
         *([] if "seeds" in run.result else [Column("made by")]),
     )
-    explained = [HOW_TO_READ_SEEDS if "seeds" in run.result else HOW_TO_READ, *(SHARES[key][1] for key in shares)]
+    explained = [
+        HOW_TO_READ_SEEDS if "seeds" in run.result else counted(HOW_TO_READ, benchmark),
+        *(SHARES[key][1] for key in shares),
+    ]
     explained += [HOW_TO_READ_LENGTH] if with_length else []
     return Table(
         id=f"scores-{benchmark}-{anchor(run)}",
@@ -74,6 +78,15 @@ def scores(run: Run, benchmark: str, others: Sequence[Run] = ()) -> Table:
         rows=tuple(rows),
         note=" ".join(explained),
     )
+
+
+def _made_by(run: Run, model: str, benchmark: str) -> str:
+    """The recipe's model of a row, loaded or asked; the file of answers that were there already."""
+    benchmarks = run.recipe.get("benchmarks")
+    settings = benchmarks.get(benchmark) if isinstance(benchmarks, dict) else None
+    stored = ((settings or {}).get("answers") or {}).get(model)
+    asked = ((run.recipe.get("endpoints") or {}).get(model) or {}).get("model")
+    return str(stored or (run.recipe.get("models") or {}).get(model) or asked or MISSING)
 
 
 def _shares(run: Run, benchmark: str) -> list[str]:
@@ -111,7 +124,7 @@ def comparisons(run: Run, benchmark: str) -> Table | None:
         title="Paired differences",
         columns=columns,
         rows=tuple(rows),
-        note=HOW_TO_READ_SEED_DIFFERENCES if "seeds" in run.result else HOW_TO_READ_DIFFERENCES,
+        note=HOW_TO_READ_SEED_DIFFERENCES if "seeds" in run.result else counted(HOW_TO_READ_DIFFERENCES, benchmark),
     )
 
 
