@@ -84,9 +84,10 @@ def _packing(foreign: Foreign) -> None:
             + (", which its script hard-coded" if foreign.dialect is MIXER else ""),
         )
     else:
-        foreign.put("data.packing", "wrapped" if packing else "none", key="packing")
-        foreign.note("renamed", f"`data.packing: {'wrapped' if packing else 'none'}`", "packing")
-    if packing and foreign.dialect is not MIXER and strategy != "wrapped":
+        ours = "none" if not packing else "bfd_split" if strategy == "bfd_split" else "wrapped"
+        foreign.put("data.packing", ours, key="packing")
+        foreign.note("renamed", f"`data.packing: {ours}`", "packing")
+    if packing and foreign.dialect is not MIXER and strategy not in ("wrapped", "bfd_split"):
         foreign.note(
             "moved",
             f"`{strategy or 'bfd'}` packs whole conversations into rows and cuts or drops what is too long; "

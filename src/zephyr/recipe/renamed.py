@@ -86,7 +86,6 @@ KEYS: dict[str, str] = {
     "eval_packing": "take it away: held-out data are packed as `data.packing` says",
     "sample_packing": "write `data.packing: wrapped`",
     "truncation_mode": "take it away: dDPO cuts the beginning of the prompt and the end of the answers",
-    "padding_free": "take it away: TRL ignores it in dDPO, and packed rows of dSFT have no padding",
     "chat_template_path": "write `data.chat_template: {value}`",
     "preprocessing_num_workers": "take it away: rows are prepared once and read back by every later run",
     "dataset_num_proc": "take it away: rows are prepared once and read back by every later run",
@@ -187,8 +186,8 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "packing": {
         "true": "write `wrapped`", "false": "write `none`", "null": "write `none`", "": "write `none`",
-        "bfd": "write `wrapped`, the paper's; TRL's `bfd` drops about 7% of UltraChat's tokens",
-        "ffd": "write `wrapped`", "bfd_split": "write `wrapped`",
+        "bfd": "write `bfd_split`, or `wrapped`, the paper's; TRL's `bfd` drops about 7% of UltraChat's tokens",
+        "ffd": "write `bfd_split`",
     },
     "loss_on": {"assistant_only": "write `assistant`", "completion_only": "write `completion`"},
     "lr_scheduler_type": {"cosine_with_restarts": "write `cosine`", "warmup_stable_decay": "not there yet"},
