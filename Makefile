@@ -38,7 +38,7 @@ $(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,data,report,deepspeed,qlora,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,data,report,eval,deepspeed,qlora,dev]'
 	@touch $@
 
 # The report's page is opened in a real browser; without one that test is skipped.
