@@ -85,7 +85,8 @@ def one(folder: Path, side: str, threads: int, number: int) -> tuple[list[float]
     """Seconds and a digest of the ids."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": str(threads),
                    "TOKENIZERS_PARALLELISM": "true" if side == "ours" and threads > 1 else "false",
-                   "ZEPHYR_CACHE": str(folder / f"cache-{threads}-{number}"), "HF_HOME": str(folder / f"hf-{threads}-{number}"),
+                   "ZEPHYR_CACHE": str(folder / f"cache-{threads}-{number}"),
+                   "HF_HOME": str(folder / f"hf-{threads}-{number}"),
                    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
     words = [sys.executable, __file__, "unused", "--side", side, "--folder", str(folder), "--threads", str(threads)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
