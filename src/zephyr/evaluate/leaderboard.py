@@ -120,9 +120,11 @@ def evaluate_tasks(evaluator: Any, task: Task, *, limit: int | None, include: st
     """
     lm_eval = harness()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    manager = _manager(include, own=not all(Path(each).is_file() for each in task.specs))
-    known = {*manager.all_tasks, *manager.all_groups, *manager.all_tags}
-    if unknown := [each for each in task.specs if each not in known and not Path(each).is_file()]:
+    names = {each for each in task.specs if not Path(each).is_file()}
+    manager, known = _manager(include, own=False)
+    if names - known:
+        manager, known = _manager(include, own=True)
+    if unknown := sorted(names - known):
         raise UserError(
             f"benchmarks.leaderboard.tasks: {', '.join(unknown)}: neither one of {', '.join(OFFICIAL)} nor known to "
             f"lm-evaluation-harness {lm_eval.__version__}.\n  Its tasks: lm-eval ls tasks; own ones come by `include`"
@@ -140,11 +142,12 @@ def evaluate_tasks(evaluator: Any, task: Task, *, limit: int | None, include: st
 
 
 @cache
-def _manager(include: str | None, *, own: bool) -> Any:
-    """The harness's list of tasks; reading all of its `own` takes seconds, so it is done once."""
+def _manager(include: str | None, *, own: bool) -> tuple[Any, set[str]]:
+    """The harness's list of tasks, and their names; reading all of its `own` takes seconds, so it is done once."""
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=include, include_defaults=own)
+    manager = TaskManager(include_path=include, include_defaults=own)
+    return manager, {*manager.all_tasks, *manager.all_groups, *manager.all_tags}
 
 
 def _first_metric(results: Mapping[str, Any]) -> str:
