@@ -1,5 +1,6 @@
 """Recipes of `evaluate`: what is refused before anything loads, and what does not change a run."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,10 @@ def test_stored_answers_are_not_asked_for_and_files_that_lack_are_named(tmp_path
 def test_a_multiple_choice_recipe_plans_no_calls(tmp_path):
     text = WHOLE.replace("  mt_bench: {}\n  alpaca_eval: {}\n", "")
     assert "calls" not in as_json(make_plan(load(write(tmp_path, text))))
+
+
+def test_the_recipe_in_the_documentation_is_right(tmp_path):
+    root = Path(__file__).parents[2]
+    (text,) = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "evaluation.md").read_text(), re.DOTALL)
+    loaded = load(write(tmp_path, text.replace("sft.yaml", "org/sft").replace("dpo.yaml", "org/dpo")))
+    assert list(loaded.recipe.models) == ["dSFT", "zephyr-7b-beta"]
