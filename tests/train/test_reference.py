@@ -14,6 +14,7 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from tests.conftest import write_tiny
 
+from zephyr.errors import UserError
 from zephyr.recipe import load
 from zephyr.run import execute
 from zephyr.train.reference_key import require_unchanged, sha256, stamps
@@ -124,6 +125,25 @@ def test_killed_in_the_pass_no_row_is_computed_again(trained: Path, tmp_path: Pa
         file.write(b"half a row")
     result = run(trained, "broken")
     assert result["reference"]["computed"] == PAIRS - kept
+
+
+def test_a_run_whose_start_was_overwritten_is_not_continued(trained: Path):
+    words = ["num_train_epochs=2", "save_steps=4", f"output_dir={trained}/broken"]
+    loaded = load(trained / "dpo.yaml", words, outputs=trained / "outputs")
+    asked = "import os, signal, sys\nfrom zephyr.cli import main\nfrom zephyr.train.progress import Progress\n" + (
+        "begin = Progress.on_step_begin\n"
+        "def stop(self, args, state, *rest, **more):\n"
+        "    if state.global_step == 6: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    begin(self, args, state, *rest, **more)\n"
+        "Progress.on_step_begin = stop\nsys.exit(main(['run', *sys.argv[1:]]))"
+    )
+    subprocess.run([sys.executable, "-c", asked, str(trained / "dpo.yaml"), *words], capture_output=True, timeout=300)
+    assert (loaded.run_dir / "checkpoints/checkpoint-4").is_dir()
+    spoil(trained)
+    with pytest.raises(UserError, match=r"(?s)can't be continued.*the reference: the files of the model"):
+        execute(loaded)
+    spoil(trained)  # turned back
+    assert execute(load(trained / "dpo.yaml", [*words, "launch.padding_free=false"]))["status"] == "finished"
 
 
 def test_a_broken_row_is_no_row(tmp_path: Path):

@@ -92,8 +92,8 @@ def reference_key(
 
 
 def digest_of(key: dict[str, Any]) -> str:
-    """One word for a key."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    """One word for the model of a key, however it computes: hardware may change between two starts of a run."""
+    return hashlib.sha256(json.dumps(key["files"], sort_keys=True).encode()).hexdigest()[:24]
 
 
 def sha256(file: Path, cache: Path | None = None) -> str:
@@ -117,6 +117,6 @@ def _files(name: str, revision: str | None) -> list[Path]:
     if not folder.exists():
         from huggingface_hub import snapshot_download
 
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(COUNTED)))
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))  # it has been loaded
     found = {file for pattern in COUNTED for file in folder.glob(pattern) if file.name not in NOT_WEIGHTS}
     return sorted(found)
