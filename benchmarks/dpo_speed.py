@@ -132,13 +132,19 @@ def write_inputs(folder: Path, given: argparse.Namespace) -> str:
 
 
 def drawn(draw: np.random.Generator, n: int) -> list[dict[str, str]]:
-    """Pairs of random words with lognormal lengths, about a token a word."""
+    """Pairs of random words with lognormal lengths, about a token a word, cut as the recipe's rule would."""
     words = ["".join(draw.choice(list("abcdefghijklmnop"), draw.integers(2, 6))) for _ in range(900)]
 
-    def text(mean: float) -> str:
-        return " ".join(draw.choice(words, max(8, int(draw.lognormal(np.log(mean) - 0.18, 0.6)))))
+    def length(mean: float) -> int:
+        return max(8, int(draw.lognormal(np.log(mean) - 0.18, 0.6)))  # a lognormal's mean is exp(0.6 ** 2 / 2) higher
 
-    return [{side: text(mean) for side, mean in LENGTHS.items()} for _ in range(n)]
+    rows = []
+    for _ in range(n):
+        prompt = min(length(LENGTHS["prompt"]), MAX_PROMPT - 40)
+        room = MAX_LENGTH - prompt - 60
+        sizes = {"prompt": prompt, **{side: min(length(LENGTHS[side]), room) for side in ("chosen", "rejected")}}
+        rows.append({side: " ".join(draw.choice(words, size)) for side, size in sizes.items()})
+    return rows
 
 
 def stock(folder: Path, given: argparse.Namespace, *, tuned: bool) -> np.ndarray:
@@ -177,6 +183,11 @@ def ours(folder: Path, given: argparse.Namespace, *, cache: str, name: str) -> n
     loaded = load(folder / "dpo.yaml", [f"output_dir={folder}/{name}"])
     with quiet():
         execute(loaded)
+    numbers = json.loads((loaded.run_dir / "result.json").read_text())["numbers"]
+    if name == "fills-the-cache":
+        print(
+            f"per real token: {numbers['tokens/padded']:.2f} padded, {numbers['tokens/computed']:.2f} computed by ours"
+        )
     rows = [json.loads(line) for line in (loaded.run_dir / "metrics.jsonl").open()]
     return np.array([row["loss"] for row in rows if "loss" in row])
 
