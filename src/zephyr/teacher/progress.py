@@ -17,6 +17,8 @@ log = logging.getLogger("zephyr")
 LINE_EVERY_S = 60
 """Where there is no terminal."""
 REFRESH_S = 0.5
+TELLING = 0.02
+"""Share of the rows that must be done before the time left is reckoned: the first may all be done at once, and late."""
 
 
 class Progress:
@@ -55,16 +57,18 @@ class Progress:
     def _show(self) -> None:
         while not self._over.wait(REFRESH_S if self._bar is not None else LINE_EVERY_S):
             if self._bar is not None:
-                self._bar.update(self._task, completed=self._n_done, said=self.said())
+                self._bar.update(self._task, completed=self._n_done, said=self.said() + self._left())
             else:
-                left = f", {duration(self._left_s())} left" if self._n_done else ""
-                log.info("  %s: %s%s", self._label, self._so_far(), left)
+                log.info("  %s: %s%s", self._label, self._so_far(), self._left())
 
     def _so_far(self) -> str:
         return f"{self._n_done:,} of {self._n_rows:,} rows, {self.said()}"
 
-    def _left_s(self) -> float:
-        return (time.monotonic() - self._started) / self._n_done * (self._n_rows - self._n_done)
+    def _left(self) -> str:
+        if self._n_done <= TELLING * self._n_rows:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._n_done * (self._n_rows - self._n_done)
+        return f", {duration(seconds)} left"
 
     def said(self) -> str:
         """Calls, rate, cost and failures, in words."""
@@ -84,10 +88,10 @@ class Progress:
 
 def _bar() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     return Bar(
-        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[said]}"), console=Console(stderr=True),
     )  # fmt: skip
