@@ -5,31 +5,21 @@ the judge said of the calibration's prompts (`calibration.jsonl`), and beside ea
 """
 
 import hashlib
-import itertools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from zephyr.errors import UserError
 from zephyr.evaluate.asked import (
-    Scored,
     Seen,
-    comparison,
-    file_of,
     models_of,
-    read_seen,
     refuse_failed,
-    row_names,
     write_seen,
 )
 from zephyr.evaluate.mt_bench import (
-    FIRST_QUESTION,
     JUDGE_TEMPERATURE,
-    N_QUESTIONS,
-    WITH_REFERENCE,
     JudgePrompt,
     Question,
     Template,
@@ -38,47 +28,33 @@ from zephyr.evaluate.mt_bench import (
     temperature_of,
     template_name,
 )
-from zephyr.evaluate.mt_bench_calibration import calibrate
-from zephyr.evaluate.mt_bench_calibration import summary as calibration_summary
+from zephyr.evaluate.mt_bench_figures import score
 from zephyr.evaluate.mt_bench_files import (
     FAILED_CALL,
     Judgment,
     ModelAnswer,
-    read_answers,
     read_judgments,
-    read_questions,
-    read_templates,
     write_answers,
     write_judgments,
 )
-from zephyr.evaluate.mt_bench_score import compare, scores, summary
-from zephyr.evaluate.published import (
-    MT_BENCH_JUDGE_PROMPTS,
-    MT_BENCH_QUESTIONS,
-    MT_BENCH_REFERENCES,
-    Published,
-    obtain,
-    sha256_of,
+from zephyr.evaluate.mt_bench_rows import (
+    Files,
+    answers_file,
+    answers_of,
+    judge_of,
+    names_of,
+    read_files,
+    settings_of,
+    stored_answers,
 )
-from zephyr.evaluate.statistics import Difference
-from zephyr.recipe.evaluate import EvaluateRecipe, MtBench
+from zephyr.recipe.evaluate import EvaluateRecipe
 from zephyr.recipe.teacher import LanguageModel
 from zephyr.teacher.ask import Teacher, run_rows
 from zephyr.teacher.call import Answer, Call
 
-PAPERS_JUDGE = "gpt-4"
 KEY = "benchmarks.mt_bench.max_failed_share"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """What MT-Bench is made of."""
-
-    questions: dict[int, Question]
-    references: dict[int, ModelAnswer]
-    templates: dict[str, Template]
-    hashes: dict[str, str]
-    """What -> SHA-256 of its file."""
+__all__ = ["generate", "judge", "score"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,41 +68,6 @@ class Asked:
     prompt: JudgePrompt
 
 
-def read_files(settings: MtBench) -> Files:
-    """Questions, references and prompts, from the recipe's paths or from where they were published.
-
-    Raises:
-        UserError: one can't be had, or a question that is judged beside a reference has none.
-    """
-    paths = {
-        "questions": _path(settings.questions, MT_BENCH_QUESTIONS),
-        "references": _path(settings.references, MT_BENCH_REFERENCES),
-        "prompts": _path(settings.prompts, MT_BENCH_JUDGE_PROMPTS),
-    }
-    files = Files(
-        questions=read_questions(paths["questions"]),
-        references=read_answers(paths["references"]),
-        templates=read_templates(paths["prompts"]),
-        hashes={what: sha256_of(path) for what, path in paths.items()},
-    )
-    for question in files.questions.values():
-        found = files.references.get(question.id)
-        if question.category in WITH_REFERENCE and (found is None or len(found.turns) < len(question.turns)):
-            raise UserError(
-                f"{paths['references']}: holds no reference answer to question {question.id} ({question.category}), "
-                f"which is judged beside one.\nExpected one, turn by turn, to each question of "
-                f"{', '.join(WITH_REFERENCE)} in {paths['questions']}."
-            )
-    needed = {template_name(each.category, turn) for each in files.questions.values() for turn in (1, 2)}
-    if lacking := sorted(needed - set(files.templates)):
-        raise UserError(f"{paths['prompts']}: lacks the judge's prompts {', '.join(lacking)}.")
-    return files
-
-
-def _path(given: str | None, published: Published) -> Path:
-    return Path(given) if given is not None else obtain(published)
-
-
 # Answers
 
 
@@ -136,12 +77,12 @@ def generate(recipe: EvaluateRecipe, run_dir: Path) -> None:
     Raises:
         UserError: too many answers of a model failed, or stored answers lack a question.
     """
-    settings = _settings(recipe)
+    settings = settings_of(recipe)
     files = read_files(settings)
     for name in settings.answers:
         stored_answers(settings, name, files)  # what is wrong with them is said before anything is asked
     for name, model in models_of(recipe).items():
-        path = _answers_file(run_dir, name)
+        path = answers_file(run_dir, name)
         if name in settings.answers or path.is_file():
             continue
         seen, answers = Seen(), []
@@ -171,7 +112,7 @@ async def _dialogue(
         answer = await teacher.ask(
             model,
             Call(messages=tuple(messages), temperature=temperature_of(question.category), top_p=1.0,
-                 max_tokens=_settings(recipe).max_new_tokens, seed=recipe.seed, may_be_cut=True),
+                 max_tokens=settings_of(recipe).max_new_tokens, seed=recipe.seed, may_be_cut=True),
         )  # fmt: skip
         found.append(answer)
         if not isinstance(answer, Answer) and answer.reason != "empty":
@@ -201,27 +142,6 @@ def _model_answer(name: str, question_id: int, turns: tuple[str, ...]) -> ModelA
     return ModelAnswer(question_id=question_id, model=name, turns=turns, answer_id=id, time=time.time())
 
 
-def stored_answers(settings: MtBench, name: str, files: Files) -> dict[int, ModelAnswer]:
-    """Answers that others made.
-
-    Raises:
-        UserError: a question is not answered, or not all its turns.
-    """
-    path = Path(settings.answers[name])
-    found = read_answers(path)
-    lacking = [
-        each.id
-        for each in files.questions.values()
-        if each.id not in found or len(found[each.id].turns) < len(each.turns)
-    ]
-    if lacking:
-        raise UserError(
-            f"{path}: does not answer {len(lacking)} of {len(files.questions)} questions in all their turns, "
-            f"the first of them {lacking[0]}."
-        )
-    return found
-
-
 # Judgments
 
 
@@ -231,30 +151,30 @@ def judge(recipe: EvaluateRecipe, run_dir: Path) -> None:
     Raises:
         UserError: too many judgments of a model failed.
     """
-    settings, path = _settings(recipe), run_dir / "mt_bench" / "judgments.jsonl"
+    settings, path = settings_of(recipe), run_dir / "mt_bench" / "judgments.jsonl"
     files = read_files(settings)
     if not path.is_file():
         asked, unanswered = _prompts(recipe, run_dir, files)
         judgments, seen = _judged(recipe, run_dir, asked, label="MT-Bench: judgments")
         for each in unanswered:
             seen.fail("no answer", "the model's answer failed", model=each.model, question_id=each.question_id)
-        for name in _names(recipe):
+        for name in names_of(recipe):
             own = Seen(failed=[each for each in seen.failed if each["model"] == name])
             wanted = sum(each.model == name for each in asked) + sum(each.model == name for each in unanswered)
             refuse_failed(own, wanted, settings.max_failed_share, what=f"MT-Bench judgments of {name}", key=KEY,
                           folder=path.parent)  # fmt: skip
-        write_seen(path.with_suffix(".json"), seen, _judge(recipe))
+        write_seen(path.with_suffix(".json"), seen, judge_of(recipe))
         write_judgments(path, [*judgments, *unanswered])
     _calibrate(recipe, run_dir, files)
 
 
 def _prompts(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> tuple[list[Asked], list[Judgment]]:
     """What the judge is to be asked, and the failed judgments of turns that no answer was had for."""
-    settings = _settings(recipe)
+    settings = settings_of(recipe)
     asked: list[Asked] = []
     unanswered: list[Judgment] = []
     turns = [(question, turn) for question in files.questions.values() for turn in range(1, len(question.turns) + 1)]
-    for name in _names(recipe):
+    for name in names_of(recipe):
         answers = answers_of(recipe, run_dir, name, files)
         for question, turn in turns:
             if question.id not in answers:
@@ -274,29 +194,21 @@ def _prompts(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> tuple[list[
 
 def _no_judgment(recipe: EvaluateRecipe, name: str, question: Question, turn: int) -> Judgment:
     return Judgment(
-        question_id=question.id, model=name, judge=_judge(recipe).model,
+        question_id=question.id, model=name, judge=judge_of(recipe).model,
         template=template_name(question.category, turn), turn=turn, user_prompt="", text=FAILED_CALL, score=None,
         time=time.time(),
     )  # fmt: skip
 
 
-def answers_of(recipe: EvaluateRecipe, run_dir: Path, name: str, files: Files) -> dict[int, ModelAnswer]:
-    """A row's answers: those stored by others, or those that this run generated."""
-    settings = _settings(recipe)
-    if name in settings.answers:
-        return stored_answers(settings, name, files)
-    return read_answers(_answers_file(run_dir, name))
-
-
 def _judged(
     recipe: EvaluateRecipe, run_dir: Path, asked: list[Asked], *, label: str
 ) -> tuple[list[Judgment], Seen]:  # fmt: skip
-    model, seen, judgments = _judge(recipe), Seen(), []
+    model, seen, judgments = judge_of(recipe), Seen(), []
 
     async def work(teacher: Teacher, row: Asked) -> Any:
         call = Call(
             messages=row.prompt.messages(), temperature=JUDGE_TEMPERATURE, top_p=1.0,
-            max_tokens=_settings(recipe).judge_max_tokens, sample=row.repeat,
+            max_tokens=settings_of(recipe).judge_max_tokens, sample=row.repeat,
         )  # fmt: skip
         return await teacher.ask(model, call)
 
@@ -328,7 +240,7 @@ def _when(found: Any) -> float:
 
 def _calibrate(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> None:
     """The judge rates what has a known rating."""
-    settings, path = _settings(recipe), run_dir / "mt_bench" / "calibration.jsonl"
+    settings, path = settings_of(recipe), run_dir / "mt_bench" / "calibration.jsonl"
     if settings.calibration is None or path.is_file():
         return
     known = {(each.model, each.question_id, each.turn, each.user_prompt): each
@@ -339,7 +251,7 @@ def _calibrate(recipe: EvaluateRecipe, run_dir: Path, files: Files) -> None:
         for each in known.values()
     ]  # fmt: skip
     judgments, seen = _judged(recipe, run_dir, asked, label="MT-Bench: calibration")
-    write_seen(path.with_suffix(".json"), seen, _judge(recipe))
+    write_seen(path.with_suffix(".json"), seen, judge_of(recipe))
     write_judgments(path, judgments)
 
 
@@ -352,98 +264,3 @@ def _stored_prompt(judgment: Judgment, templates: Mapping[str, Template], file: 
         )
     system = templates[judgment.template].system
     return JudgePrompt(template=judgment.template, system=system, user=judgment.user_prompt)
-
-
-# Figures
-
-
-def score(recipe: EvaluateRecipe, run_dir: Path) -> Scored:
-    """Figures from the files alone."""
-    settings, folder = _settings(recipe), run_dir / "mt_bench"
-    files = read_files(settings)
-    judgments = read_judgments(folder / "judgments.jsonl")
-    ours = set(range(FIRST_QUESTION, FIRST_QUESTION + N_QUESTIONS))
-    own = set(files.questions) != ours
-    categories = {each.id: each.category for each in files.questions.values()} if own else None
-    found = {each.model: each for each in scores(judgments, categories)}
-    names = [name for name in _names(recipe) if name in found]
-    compared = [(a, b, compare(found[a], found[b])) for a, b in itertools.combinations(names, 2)]
-    judging = read_seen(folder / "judgments.json")
-    if settings.calibration is not None:
-        again = calibrate(read_judgments(Path(settings.calibration)), read_judgments(folder / "calibration.jsonl"))
-        judging["calibration"] = calibration_summary(again) if again else None
-    return Scored(
-        scores={name: summary(found[name]) | _cut(run_dir, name) for name in names},
-        comparisons=[comparison("mt_bench", a, b, each) for a, b, each in compared if isinstance(each, Difference)],
-        rows=list(_rows(recipe, run_dir, files, judgments)),
-        warnings=[*_marks(recipe, judging), *(note for name in names for note in _failures(name, found[name]))],
-        judging=judging,
-        provenance={"files": files.hashes, "answers": {k: sha256_of(Path(v)) for k, v in settings.answers.items()}},
-    )
-
-
-def _cut(run_dir: Path, name: str) -> dict[str, Any]:
-    seen = read_seen(_answers_file(run_dir, name).with_suffix(".json"))
-    return {"n_unfinished": seen["n_cut"], "n_empty": seen["n_empty"]} if seen else {}
-
-
-def _failures(name: str, found: Any) -> list[str]:
-    if not found.n_failed:
-        return []
-    n = found.n + found.n_failed
-    return [f"MT-Bench, {name}: {found.n_failed} of {n} judgments failed; they are in no mean"]
-
-
-def _marks(recipe: EvaluateRecipe, judging: dict[str, Any]) -> list[str]:
-    judge = _judge(recipe)
-    if judge.model == PAPERS_JUDGE:
-        return []
-    said = f"MT-Bench was judged by {judge.model}, not by the paper's {PAPERS_JUDGE}: these scores are on another scale"
-    found = judging.get("calibration")
-    if not found:
-        return [f"{said}, and no calibration says how far off (`benchmarks.mt_bench.calibration`)"]
-    return [
-        f"{said}. On {found['n']} turns with known ratings by {found['known_judge']} it gives {found['offset']:+.2f} "
-        f"points, the same rating in {found['same']:.0%} of them"
-    ]
-
-
-def _rows(
-    recipe: EvaluateRecipe, run_dir: Path, files: Files, judgments: Iterable[Judgment]
-) -> Iterable[dict[str, Any]]:  # fmt: skip
-    ratings: dict[tuple[str, int, int], list[float]] = {}
-    for each in judgments:
-        given = ratings.setdefault((each.model, each.question_id, each.turn), [])
-        given += [] if each.score is None else [each.score]
-    for name in _names(recipe):
-        for id, answer in answers_of(recipe, run_dir, name, files).items():
-            if id not in files.questions:
-                continue
-            question = files.questions[id]
-            turns = [mean(found) if (found := ratings.get((name, id, turn))) else None for turn in (1, 2)]
-            rated = [each for each in turns if each is not None]
-            said = [{"role": role, "content": text}
-                    for asked, answered in zip(question.turns, answer.turns, strict=False)
-                    for role, text in (("user", asked), ("assistant", answered))]  # fmt: skip
-            yield {
-                "model": name, "benchmark": "mt_bench", "id": str(id), "category": question.category, "turns": said,
-                "score": mean(rated) if len(rated) == len(question.turns) else None, "turn_scores": turns,
-            }  # fmt: skip
-
-
-def _names(recipe: EvaluateRecipe) -> list[str]:
-    return row_names(list(models_of(recipe)), _settings(recipe).answers)
-
-
-def _answers_file(run_dir: Path, name: str) -> Path:
-    return file_of(run_dir / "mt_bench" / "answers", name, ".jsonl")
-
-
-def _settings(recipe: EvaluateRecipe) -> MtBench:
-    assert recipe.benchmarks.mt_bench is not None
-    return recipe.benchmarks.mt_bench
-
-
-def _judge(recipe: EvaluateRecipe) -> LanguageModel:
-    assert recipe.judge is not None  # checked when the recipe was read
-    return recipe.judge
