@@ -163,7 +163,7 @@ def test_models_behind_an_endpoint_answer_what_is_judged(tmp_path):
 
 def test_the_published_annotations_hold_the_baseline(shared):
     from zephyr.evaluate.alpaca_eval_files import V1_BASELINE, fingerprint
-    from zephyr.evaluate.alpaca_eval_run import read_baseline
+    from zephyr.evaluate.alpaca_eval_rows import read_baseline
     from zephyr.evaluate.published import ALPACA_EVAL_BASELINE, sha256_of
 
     file = shared / "alpaca_eval/zephyr-7b-beta/annotations.json"
