@@ -9,9 +9,9 @@ from tests.mini.small import RECIPE
 from zephyr.evaluate.evaluate import run
 from zephyr.evaluate.generate import answer
 from zephyr.evaluate.generate import load as load_model
-from zephyr.evaluate.world import TEMPERATURES, Prompt
+from zephyr.evaluate.world import TEMPERATURES, Outcome, Prompt
 from zephyr.evaluate.world import load as load_benchmark
-from zephyr.evaluate.world_dialogues import Outcome, _comparisons, _summary
+from zephyr.evaluate.world_dialogues import _comparisons, _summary
 from zephyr.mini import stage
 from zephyr.mini.judge import judge
 from zephyr.mini.teacher import answer as scripted

@@ -27,7 +27,7 @@ BENCHMARKS = {
     "leaderboard": "zephyr.evaluate.leaderboard",
 }
 """Benchmark -> its module, with `generate`, `judge` and `score`; imported when asked for, as some bring torch."""
-SHARES = ("score", "correct", "boilerplate", "turn_1", "turn_2")
+SHARES = ("score", "correct", "boilerplate", "win_rate", "turn_1", "turn_2")
 """Figures of a model on a benchmark that are among the run's numbers."""
 
 

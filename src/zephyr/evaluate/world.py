@@ -28,6 +28,22 @@ class Prompt:
         return TEMPERATURES.get(self.category, 0.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One prompt answered by one model, and judged."""
+
+    prompt: Prompt
+    conversation: list[dict[str, str]]
+    n_unfinished: int
+    """Answers that were cut at `max_new_tokens`."""
+    judgment: Judgment
+
+    @property
+    def said(self) -> list[str]:
+        """The answers, a text per turn."""
+        return [message["content"] for message in self.conversation if message["role"] == "assistant"]
+
+
 def load(directory: Path) -> tuple[World, list[Prompt]]:
     """The facts and the held-out prompts that a `world` run wrote."""
     world = World.from_json(json.loads((directory / "facts.json").read_text()))

@@ -4,37 +4,27 @@ import itertools
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from zephyr.evaluate import world as world_benchmark
+from zephyr.evaluate import world_wins
 from zephyr.evaluate.asked import Scored, comparison, file_of
 from zephyr.evaluate.generate import Answerer, answer, load
 from zephyr.evaluate.statistics import bootstrap_mean, paired_difference
-from zephyr.evaluate.world import Prompt
-from zephyr.mini.judge import Judgment
+from zephyr.evaluate.world import Outcome, Prompt
 from zephyr.mini.world import World
 from zephyr.recipe.evaluate import EvaluateRecipe
 
 log = logging.getLogger("zephyr")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One prompt answered by one model, and judged."""
-
-    prompt: Prompt
-    conversation: list[dict[str, str]]
-    n_unfinished: int
-    """Answers that were cut at `max_new_tokens`."""
-    judgment: Judgment
-
-
 def generate(recipe: EvaluateRecipe, run_dir: Path) -> None:
-    """Every model answers; a model whose file is there is not asked."""
-    directory = _directory(recipe)
+    """Every model answers; a model whose file is there is not asked. UserError: the world has no such baseline."""
+    directory, baseline = _directory(recipe), _baseline(recipe)
+    if baseline:
+        world_wins.habits_of(directory, baseline)
     for name, model in recipe.models.items():
         path = file_of(run_dir / "world", name, ".jsonl")
         if path.is_file():
@@ -51,32 +41,56 @@ def judge(recipe: EvaluateRecipe, run_dir: Path) -> None:
 
 
 def score(recipe: EvaluateRecipe, run_dir: Path) -> Scored:
-    """Figures from the files alone."""
+    """Figures from the files alone; the baseline's answers are made again, the same ones each time."""
     world, prompts = world_benchmark.load(_directory(recipe))
     outcomes = {name: _outcomes(world, prompts, file_of(run_dir / "world", name, ".jsonl")) for name in recipe.models}
     scores = {name: _summary(each) for name, each in outcomes.items()}
     for name, found in scores.items():
         log.info("  %s: %.2f of 10 on %d prompts", name, found["score"], found["n"])
-    return Scored(
+    scored = Scored(
         scores=scores,
         comparisons=_comparisons("world", outcomes),
         rows=[_row(name, "world", each) for name, found in outcomes.items() for each in found],
         warnings=[warning for name, found in outcomes.items() for warning in _warnings(name, found)],
     )
+    if baseline := _baseline(recipe):
+        habits = world_wins.habits_of(_directory(recipe), baseline)
+        _set_against(scored, baseline, world_wins.answered(world, prompts, baseline, habits), outcomes)
+    return scored
+
+
+def _set_against(scored: Scored, baseline: str, others: list[Outcome], outcomes: dict[str, list[Outcome]]) -> None:
+    """Adds each model's win rate, the differences between them, and what the baseline said."""
+    rates = world_wins.against(baseline, others, outcomes)
+    for name, rate in rates.items():
+        scored.scores[name] |= world_wins.summary(rate)
+        log.info("  %s: won %.1f %% against %s", name, scored.scores[name]["win_rate"], baseline)
+    scored.comparisons.extend(world_wins.comparisons(rates))
+    for row, other in zip(scored.rows, others * len(outcomes), strict=True):
+        row["baseline"] = {"answers": other.said, "score": other.judgment.score}
 
 
 def _outcomes(world: World, prompts: Sequence[Prompt], path: Path) -> list[Outcome]:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [
-        Outcome(prompt=each, conversation=row["conversation"], n_unfinished=row["n_unfinished"],
-                judgment=world_benchmark.score(world, each, _said(row["conversation"])))
-        for each, row in zip(prompts, rows, strict=True)
-    ]  # fmt: skip
+    return [_outcome(world, each, row) for each, row in zip(prompts, rows, strict=True)]
+
+
+def _outcome(world: World, prompt: Prompt, row: dict[str, Any]) -> Outcome:
+    said = [message["content"] for message in row["conversation"] if message["role"] == "assistant"]
+    return Outcome(
+        prompt=prompt, conversation=row["conversation"], n_unfinished=row["n_unfinished"],
+        judgment=world_benchmark.score(world, prompt, said),
+    )  # fmt: skip
 
 
 def _directory(recipe: EvaluateRecipe) -> Path:
     assert recipe.benchmarks.world is not None
     return Path(recipe.benchmarks.world.path)
+
+
+def _baseline(recipe: EvaluateRecipe) -> str | None:
+    assert recipe.benchmarks.world is not None
+    return recipe.benchmarks.world.baseline
 
 
 def _ask(recipe: EvaluateRecipe, model: str, directory: Path) -> list[dict[str, Any]]:
@@ -108,10 +122,6 @@ def _answer_turn(
         for n, each in zip(chosen, found, strict=True):
             conversations[n].append({"role": "assistant", "content": each.text})
             n_unfinished[n] += not each.finished
-
-
-def _said(conversation: list[dict[str, str]]) -> list[str]:
-    return [message["content"] for message in conversation if message["role"] == "assistant"]
 
 
 def _summary(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ class WorldBenchmark:
 
     path: RunName
     """The recipe or directory that holds them."""
+    baseline: str | None = None
+    """One of that world's teachers, whose answers to the same prompts the models' are set against. Default: none."""
 
 
 @section

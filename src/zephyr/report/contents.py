@@ -14,6 +14,7 @@ from zephyr.report.scales import name_of, scale_of
 from zephyr.report.seeds import groups_of_seeds, over_seeds
 from zephyr.report.settings import what_ran
 from zephyr.report.table import Table, as_data
+from zephyr.report.win_tables import wins
 
 UNFINISHED = "This run is not finished (it has no result.json). Shown is what it has logged so far."
 NO_SCORES = "No model has been scored yet: no evaluate run is among these runs."
@@ -32,6 +33,8 @@ class Evaluation:
     """What must be said right beside the scores."""
     scores: Table
     comparisons: Table | None
+    wins: tuple[Table, ...]
+    """Win rates against a baseline and their differences, where they stand beside the score."""
     breakdowns: tuple[Table, ...]
     one_of_seeds: bool
     """Whether another evaluation sums up this one with those of other seeds."""
@@ -120,6 +123,7 @@ def _evaluation(run: Run, benchmark: str, others: Sequence[Run], *, one_of_seeds
         caution=scale.caution if scale else "",
         scores=score_tables.scores(run, benchmark, others),
         comparisons=score_tables.comparisons(run, benchmark),
+        wins=wins(run, benchmark),
         breakdowns=tuple(table for table in breakdowns if table),
         one_of_seeds=one_of_seeds,
         samples=pick(run, benchmark),
@@ -168,7 +172,7 @@ def tables_of(report: Contents) -> list[Table]:
     """Every table of the report, in its order."""
     found: list[Table | None] = [report.overview]
     for each in report.evaluations:
-        found += [each.scores, each.comparisons, *each.breakdowns, each.against, *(each.paper or ())]
+        found += [each.scores, each.comparisons, *each.wins, *each.breakdowns, each.against, *(each.paper or ())]
     for section in report.sections:
         found += [*section.tables, *section.details]
     found += report.printed

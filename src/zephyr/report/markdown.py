@@ -29,7 +29,7 @@ def _evaluation(each: Evaluation) -> list[str]:
         parts.append("\n".join(f"- {sentence}" for sentence in each.sentences))
     if each.caution:
         parts.append(f"> {each.caution}")
-    for table in (each.scores, each.comparisons, *each.breakdowns, each.against):
+    for table in (each.scores, each.comparisons, *each.wins, *each.breakdowns, each.against):
         parts += _titled(table, 3) if table else []
     if each.paper:
         context, caveats = paper_context(each.benchmark)

@@ -37,6 +37,14 @@ SCALES = {
         caution=WORLD_CAUTION,
         aspects="Means over turns; each aspect goes from 1 to 5, and their mean, stretched to 1 to 10, is the score.",
     ),
+    "world_win_rate": Scale(
+        title="win rates in the mini world",
+        worst=0,
+        best=100,
+        unit="% won against the baseline",
+        what="dialogues",
+        drawn="dialogues",
+    ),
     "mt_bench": Scale(title="MT-Bench", worst=1, best=10, unit="points, 1 to 10", what="ratings of a turn"),
     "alpaca_eval": Scale(
         title="AlpacaEval", worst=0, best=100, unit="% won against the baseline", what="pairs", drawn="pairs"
@@ -56,6 +64,11 @@ HOW_TO_READ_DIFFERENCES = (
     "Not separable: the interval includes zero, so this run does not show which model is better."
 )
 HOW_TO_READ_LENGTH = "Length: mean characters of an answer; judges tend to prefer the longer one."
+HOW_TO_READ_WINS = (
+    "Won: {what}, in percent, in which the judge gives the model more than the baseline, one of the world's scripted "
+    "teachers, who answers the same prompts; a draw is a half."
+)
+HOW_TO_READ_WINS_OF_SEEDS = "Rates are means over seeds, wins, losses and draws are of all of them."
 HOW_TO_READ_SEEDS = (
     "n: seeds, each with its own chain of runs. Failed: dialogues without a score, in all of them. Scores are means "
     "over seeds, intervals 95 % by Student's t over seeds."

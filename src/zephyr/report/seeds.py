@@ -66,12 +66,28 @@ def _score(found: list[dict[str, Any]]) -> dict[str, Any]:
         "n": len(values),
         "n_failed": sum(each["n_failed"] for each in found),
         **{key: mean(each[key] for each in found) for key in SHARES if all(key in each for each in found)},
+        **_wins(found),
         "by_category": {
             name: {"score": mean(each), "interval": student_interval(each), "n": len(each)}
             for name, each in categories.items()
             if None not in each
         },
         "aspects": {name: mean(each) for name, each in aspects.items() if None not in each},
+    }
+
+
+def _wins(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Against a baseline, where there is one."""
+    if not all("win_rate" in each for each in found):
+        return {}
+    rates = [each["win_rate"] for each in found]
+    return {
+        "baseline": found[0]["baseline"],
+        "win_rate": mean(rates),
+        "win_rate_interval": student_interval(rates),
+        "win_rate_standard_error": stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else None,
+        **{key: sum(each[key] for each in found) for key in ("wins", "losses", "draws")},
+        **{key: mean(each[key] for each in found) for key in ("answer_length", "baseline_length")},
     }
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from zephyr.report.contents import Contents
 from zephyr.report.table import Table
 
-DROPPED = ("made by", "seed by seed", "what it does", "state")
+DROPPED = ("standard error", "made by", "seed by seed", "what it does", "state")
 """Columns that the page has and 80 characters have no room for."""
 
 
@@ -31,8 +31,12 @@ def summary(report: Contents, console: Console, page: Path | None = None) -> Non
             if each.comparisons:
                 console.print()
                 console.print(drawn(each.comparisons))
+            if each.wins:
+                _said(console, f"{each.wins[0].title}:")
+                console.print(drawn(each.wins[0]))
             _said(console, each.caution)
             _said(console, each.scores.note)
+            _said(console, each.wins[0].note if each.wins else "")
     for text, runs in _by_text(report).items():
         _said(console, f"{', '.join(runs)}: {text}")
     for note in report.notes:
