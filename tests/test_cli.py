@@ -41,6 +41,47 @@ def test_check_names_the_right_and_the_wrong(tiny: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.count(": right;") == 2
 
 
+def test_check_reads_the_overrides_for_every_recipe_named(tiny: Path, capsys: pytest.CaptureFixture):
+    both = ["check", str(tiny / "cpt.yaml"), str(tiny / "dpo.yaml")]
+    assert main([*both, "seed=3", "output_dir=elsewhere"]) == 0
+    assert capsys.readouterr().out.count("run directory elsewhere") == 2
+    assert main([*both, "seed=many"]) == 1
+    assert "override seed=many" in capsys.readouterr().out
+    assert main([*both, "train.beta=0.5"]) == 1  # cpt has none
+    said = capsys.readouterr().out
+    assert f"{tiny / 'cpt.yaml'}: override train.beta=0.5" in said and "`train.beta` is for `dpo`" in said
+    assert f"{tiny / 'dpo.yaml'}: right" in said
+
+
+@pytest.mark.parametrize("words", [
+    ["score", "judgments.jsonl", "seed=1"], ["convert", "theirs.yaml", "train.seed=1"], ["report", "x", "seed=1"],
+    ["recipes", "seed=1"], ["schema", "seed=1"], ["merge", "x", "--seed=1"], ["push", "x", "--private", "seed=1"],
+    ["chat", "sft.yaml", "--temprature=0"],
+])  # fmt: skip
+def test_a_command_without_overrides_refuses_one(words: list[str], capsys: pytest.CaptureFixture):
+    assert main(words) == 1
+    said = capsys.readouterr().err.strip()
+    assert f"zephyr {words[0]}: found `{words[-1]}`, and this command takes no overrides" in said and "\n" not in said
+
+
+def test_an_equals_sign_in_an_option_or_a_file_is_no_override(tmp_path: Path, capsys: pytest.CaptureFixture):
+    file = tmp_path / "a=b.jsonl"
+    file.write_text("{}\n")
+    for words in (["score", str(file), "--questions=none.jsonl"], ["score", str(file), "--questions", "a=none.jsonl"]):
+        assert main(words) == 1
+        assert "none.jsonl: there is no such file" in capsys.readouterr().err
+
+
+def test_alone_it_shows_its_help(capsys: pytest.CaptureFixture):
+    assert main([]) == 0
+    assert "plan" in capsys.readouterr().out
+
+
+def test_a_misspelt_file_gets_the_nearest_beside_it(tiny: Path, capsys: pytest.CaptureFixture):
+    assert main(["plan", str(tiny / "dpoo.yaml")]) == 1
+    assert f"Did you mean {tiny / 'dpo.yaml'}?" in capsys.readouterr().err
+
+
 def test_schema_is_the_one_beside_the_recipes(capsys: pytest.CaptureFixture):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads((ROOT / "recipes" / "recipe.schema.json").read_text())

@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from zephyr import __version__
@@ -24,10 +26,18 @@ A recipe that names other recipes (`model_name_or_path: sft.yaml`) uses their ou
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the command; returns the exit status."""
-    words, overrides = split_overrides(list(sys.argv[1:] if argv is None else argv))
-    arguments = parser().parse_args(words)
-    arguments.overrides = overrides
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        parser().print_help()
+        return 0
+    overrides: list[str] = []
     try:
+        if words[0] in TAKE_OVERRIDES:
+            words, overrides = split_overrides(words)
+        else:
+            refuse_overrides(words)
+        arguments = parser().parse_args(words)
+        arguments.overrides = overrides
         return arguments.command(arguments) or 0
     except UserError as error:
         print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
@@ -51,6 +61,30 @@ def say_interrupted(stopped: Interrupted) -> int:
     if is_main_process():
         print(f"  {stopped}", file=sys.stderr)
     return 0 if LAUNCHED in os.environ or isinstance(stopped, Until) else INTERRUPTED
+
+
+TAKE_OVERRIDES = ("check", "plan", "preview", "prepare", "run", "labels")
+"""Commands to which `key=value` means something; `labels` takes names of columns too."""
+
+
+def refuse_overrides(words: list[str]) -> None:
+    """UserError where a command that reads no recipe's keys is given one: passed over, it would seem to have worked."""
+    takes_value = _options_of(words[0])
+    for before, word in pairwise(words):
+        is_pair = re.match(r"(?:--)?[A-Za-z_][\w.\[\]]*=", word) and word.partition("=")[0] not in takes_value
+        if is_pair and not takes_value.get(before) and not Path(word).exists():
+            raise UserError(
+                f"zephyr {words[0]}: found `{word}`, and this command takes no overrides; "
+                f"{', '.join(TAKE_OVERRIDES[:-2])} and {TAKE_OVERRIDES[-2]} do"
+            )
+
+
+def _options_of(command: str) -> dict[str, bool]:
+    """The options of a command -> whether a value comes after."""
+    for each in parser()._actions:
+        if isinstance(each, argparse._SubParsersAction) and command in each.choices:
+            return {flag: own.nargs != 0 for flag, own in each.choices[command]._option_string_actions.items()}
+    return {}
 
 
 def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
@@ -104,7 +138,8 @@ def parser() -> argparse.ArgumentParser:
                 each.add_argument(*option.flags, **option.settings)
         return each
 
-    add("check", _check, "is the recipe right? All its errors, with file and line").add_argument("recipes", nargs="+")
+    check = add("check", _check, "is the recipe right, with these overrides? All its errors, with file and line")
+    check.add_argument("recipes", nargs="+", metavar="RECIPE", help="recipe file, folder of them, or a shipped one")
     plan = add("plan", _plan, "what will happen: batch, steps, tokens, inputs, where each value is from", recipe=True)
     plan.add_argument("--json", action="store_true", help="for programs")
     plan.add_argument("--diff", metavar="RECIPE", help="show what differs from another recipe instead of all values")
@@ -180,7 +215,12 @@ def find(name: str) -> Path:
 def _not_found(name: str, known: list[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name.removeprefix("recipes/").removesuffix(".yaml"), known, n=3, cutoff=0.5)
+    path = Path(name)
+    beside = {each.stem: str(each) for each in sorted(path.parent.glob("*.yaml"))}
+    near = [beside[stem] for stem in difflib.get_close_matches(path.stem, beside, n=2, cutoff=0.75)]
+    near = near or difflib.get_close_matches(
+        name.removeprefix("recipes/").removesuffix(".yaml"), known, n=3, cutoff=0.5
+    )
     hint = f"  Did you mean {' or '.join(near)}?\n" if near else ""
     return f"{name}: no such recipe file, and no shipped recipe of that name.\n{hint}  All shipped ones: zephyr recipes"
 
@@ -194,7 +234,7 @@ def load_named(arguments: argparse.Namespace) -> Loaded:
 def _check(arguments: argparse.Namespace) -> int:
     from zephyr.recipe.commands import check
 
-    return check([find(each) for each in arguments.recipes])
+    return check([find(each) for each in arguments.recipes], arguments.overrides)
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -11,12 +11,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from zephyr.errors import UserError
+from zephyr.errors import Interrupted, UserError
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
 from zephyr.stages import TRAINING, stage_runner
@@ -134,8 +134,14 @@ HELD_PATIENCE_S = 10
 def _execute(loaded: Loaded, run: Callable[..., dict[str, Any]], state: Status, started: float) -> dict[str, Any]:
     if is_main_process():
         _begin(loaded, state)
-    _log_to(loaded.run_dir / "log.txt")
-    outcome = run(loaded.recipe, loaded.run_dir)
+    warned = _log_to(loaded.run_dir / "log.txt")
+    try:
+        outcome = run(loaded.recipe, loaded.run_dir)
+    except (UserError, Interrupted) as stopped:
+        _note_end(loaded.run_dir / "log.txt", stopped)
+        raise
+    if loaded.recipe.stage != "report":  # which shows those of all its runs, in its own way
+        _say_warnings(outcome.get("warnings", ()), warned)
     result = {
         "stage": loaded.recipe.stage,
         "name": run_name(loaded),
@@ -184,9 +190,13 @@ def run_inputs(
 
 
 def announce(loaded: Loaded) -> None:
-    """One line on the terminal: which stage goes where."""
+    """One line on the terminal: which stage goes where.
+
+    Raises:
+        UserError: the run directory is another recipe's, or none; then nothing was said.
+    """
     if is_main_process():
-        finished = (loaded.run_dir / "result.json").is_file()
+        finished = status(loaded) == "finished"
         state = "finished before, nothing to do" if finished else shown(loaded.run_dir)
         print(f"{run_name(loaded)}  {state}", file=sys.stderr, flush=True)
 
@@ -225,8 +235,37 @@ def _end(loaded: Loaded, result: dict[str, Any]) -> None:
     write_json(loaded.run_dir / "result.json", result)
 
 
-def _log_to(path: Path) -> None:
-    """Sends what stages say to the terminal and to the run's `log.txt`; other ranks speak only to warn."""
+def _note_end(path: Path, stopped: UserError | Interrupted) -> None:
+    """Writes why a run stopped behind what its `log.txt` holds; the terminal is told by the command."""
+    if is_main_process() or getattr(stopped, "rank_specific", False):
+        with path.open("a", encoding="utf-8") as lines:
+            lines.write(f"  stopped: {stopped}\n")
+
+
+def _say_warnings(warnings: Iterable[str], before: list[str]) -> None:
+    """Logs what a run's result warns of; what its stage warned of already is not said again."""
+    if is_main_process():
+        for each in warnings:
+            if not any(each in said for said in before):
+                log.warning("  warning: %s", each)
+
+
+class _Warned(logging.Handler):
+    """Keeps what was warned of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def _log_to(path: Path) -> list[str]:
+    """Sends what stages say to the terminal and to the run's `log.txt`; other ranks speak only to warn.
+
+    Returns the warnings, which grow as the run goes on.
+    """
     for handler in log.handlers[:]:
         log.removeHandler(handler)
         handler.close()
@@ -235,8 +274,11 @@ def _log_to(path: Path) -> None:
     log.addHandler(terminal)
     if is_main_process():
         log.addHandler(logging.FileHandler(path))
+    warned = _Warned()
+    log.addHandler(warned)
     log.setLevel(logging.INFO)
     log.propagate = False
+    return warned.said
 
 
 def write_json(path: Path, data: Any) -> None:

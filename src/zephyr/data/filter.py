@@ -52,6 +52,7 @@ def run(recipe: FilterRecipe, run_dir: Path) -> dict[str, Any]:
     if not counts["train"]:
         raise UserError(_nothing_left(decisions))
     result = _result(recipe, decisions, counts, index)
+    _say(result, run_dir)
     shutil.rmtree(folder)
     return result | {"provenance": {"data": inputs}}
 
@@ -259,6 +260,18 @@ def _nothing_left(decisions: Decisions) -> str:
         f"filters: nothing is left of {sum(decisions.n_read.values()):,} dialogues. They went for: {most}.\n"
         "Samples are in dropped.jsonl of the run directory. Ways out: loosen that filter, or take it away."
     )
+
+
+def _say(result: dict[str, Any], run_dir: Path) -> None:
+    """What became of the dialogues, on the terminal."""
+    numbers = result["numbers"]
+    named = [(what, name, n) for key, n in numbers.items() for what, _, name in [key.partition("_")]]
+    dropped = sorted(((n, name) for what, name, n in named if what == "dropped"), reverse=True)
+    mended = [f"{n:,} by {name}" for what, name, n in named if what == "changed"]
+    kept = f"{numbers['train'] + numbers['eval']:,} kept ({numbers['train']:,} in train, {numbers['eval']:,} in eval)"
+    log.info("  %s rows read: %s; mended: %s", f"{numbers['rows_read']:,}", kept, ", ".join(mended) or "none")
+    listed = ", ".join(f"{n:,} by {name}" for n, name in dropped) or "none"
+    log.info("  dropped: %s; samples: %s", listed, run_dir / "dropped.jsonl")
 
 
 def _result(recipe: FilterRecipe, decisions: Decisions, counts: dict[str, int], index: Index | None) -> dict[str, Any]:

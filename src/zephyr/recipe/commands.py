@@ -10,10 +10,12 @@ from zephyr.recipe.shipped import all_shipped, copy, recipe_files, shipped_recip
 __all__ = ["check", "copy_recipe", "list_recipes", "shipped_recipes"]
 
 
-def check(paths: Sequence[str | Path]) -> int:
+def check(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> int:
     """Prints one line for each good recipe and every mistake of the others; returns the exit status.
 
-    A folder stands for the recipes in it.
+    Args:
+        paths: recipe files; a folder stands for the recipes in it.
+        overrides: `key=value` as typed, for every one of them.
     """
     files = [file for path in map(Path, paths) for file in (recipe_files(path) if path.is_dir() else [path])]
     if not files:
@@ -22,9 +24,11 @@ def check(paths: Sequence[str | Path]) -> int:
     mistakes: dict[str, None] = {}
     for file in files:
         try:
-            loaded = load(file)
+            loaded = load(file, overrides)
         except RecipeError as error:
-            mistakes.update(dict.fromkeys(map(str, error.problems)))
+            of_many = f"{shown(file.resolve())}: " if len(files) > 1 else ""
+            said = (f"{of_many if each.origin.override else ''}{each}" for each in error.problems)
+            mistakes.update(dict.fromkeys(said))
         else:
             print(f"{file}: right; stage {loaded.recipe.stage}, run directory {shown(loaded.run_dir)}")
     for line in mistakes:

@@ -9,6 +9,7 @@ from zephyr.recipe.extends import forget
 from zephyr.recipe.keys import key_at, keys_of, named
 from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, listed, split
 from zephyr.recipe.reader import Document, read_value
+from zephyr.recipe.schema import RECIPES
 from zephyr.recipe.unknown import advice
 
 
@@ -111,7 +112,10 @@ def unknown(stage: str, override: str) -> Problem:
     key, value = _halves(override)
     parts = split(key)
     whole = [name for name in keys_of(stage) if name.isascii()]
-    near = difflib.get_close_matches(dotted(parts), whole, n=2, cutoff=0.75) if len(parts) > 1 else []
+    of_another = any(dotted(parts) in keys_of(other) for other in RECIPES)  # advice says of which
+    near = (
+        difflib.get_close_matches(dotted(parts), whole, n=2, cutoff=0.75) if len(parts) > 1 and not of_another else []
+    )
     text = f"there is no such key; did you mean {listed(near)}?" if near else advice(stage, parts, value)
     text = re.sub(r"`(\w+): ([^`]*)` under `(\w+)`", r"`\3.\1=\2`", text)  # as one types it in a shell
     return Problem(origin=Origin(override=override), key=key, text=text)
