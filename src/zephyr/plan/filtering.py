@@ -18,7 +18,7 @@ def outline(recipe: FilterRecipe) -> list[tuple[str, str]]:
     lines.append(("filters", " -> ".join(on) or "none"))
     if recipe.filters.decontaminate:
         lines.append(("benchmarks", ", ".join(recipe.filters.decontaminate.benchmarks)))
-    size = sum(_bytes(Path(each.path)) for each in (*recipe.data.train, *recipe.data.eval))
+    size = sum(bytes_of(Path(each.path)) for each in (*recipe.data.train, *recipe.data.eval))
     if size:
         lines.append(("takes", f"about {size / 1e9 * CORE_HOURS_PER_GB:.2g} core hours for {size / 1e9:.2g} GB here"))
     splits = ["train"] + ["eval"] * bool(recipe.data.eval or recipe.data.eval_share)
@@ -33,7 +33,7 @@ def _source(source: Source) -> str:
     return f"{taken}{path.name if path.exists() else source.path}{'' if path.exists() else ' (not on this machine)'}"
 
 
-def _bytes(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """Bytes of a local file or directory, 0 for what isn't here."""
     if path.is_dir():
         return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())

@@ -11,6 +11,7 @@ from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
 from zephyr.plan.calls import Calls, calls_of
 from zephyr.plan.calls import as_json as calls_as_json
 from zephyr.plan.choose import Choice, choose
+from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.plan.reckon import NOTHING_KNOWN, Reckoning, reckon
 from zephyr.plan.shape import shape_of_loaded
 from zephyr.plan.stack import Stack, stack_of
@@ -45,19 +46,25 @@ class Plan:
     """What models will be asked, or why that is not known; None for a stage that asks none."""
     uncounted: str | None = None
     """Why the data could not be counted, and what would make it countable."""
+    lacks: list[str] = field(default_factory=list)
+    """What a run would still need here: files that may come, keys of endpoints."""
 
 
 def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     """Plans a run; with `count` the data is downloaded and prepared whatever its size.
 
     Raises:
-        UserError: the global batch does not divide, or the run directory of an input holds another recipe.
+        UserError: the global batch does not divide, an input that can only be local is not there, or the run
+            directory of an input holds another recipe.
     """
     missing = missing_inputs(loaded)
     state = _state(loaded)
     recipe = loaded.recipe
     if not isinstance(recipe, TrainRecipe):
-        return Plan(loaded=loaded, state=state, missing=missing, calls=calls_of(loaded))
+        if state != "finished":
+            refuse_missing(loaded)
+        lacks = lacking(loaded) if state != "finished" else []
+        return Plan(loaded=loaded, state=state, missing=missing, calls=calls_of(loaded), lacks=lacks)
     shape = shape_of_loaded(loaded)
     stack = stack_of(recipe, loaded.inputs)
     batch, choice = batch_of(recipe, shape=shape, stack=stack), choose(recipe, shape=shape, stack=stack)
@@ -140,6 +147,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         **({"tokens": train.get("tokens"), "counted": bool(train)} if plan.batch else {}),
         **(_reckoned(plan) if plan.batch else {}),
         **calls_as_json(plan.calls),
+        "lacks": plan.lacks,
         "data": plan.counts,
         "inputs": [
             {"field": each.field, "recipe": str(each.loaded.file), "path": str(each.path),

@@ -7,11 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zephyr.plan import binarizing
 from zephyr.plan.calls import show_calls
 from zephyr.plan.filtering import outline
 from zephyr.plan.plan import Plan, as_json
 from zephyr.plan.show_figures import show_figures
 from zephyr.recipe import Loaded, difference
+from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import missing_message, run_name, shown
@@ -39,9 +41,11 @@ def show(plan: Plan, console: Console, other: Loaded | None = None) -> None:
 
 def _show_figures(plan: Plan, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
+    trains = isinstance(plan.loaded.recipe, TrainRecipe)
+    goes_on = "continues from its last checkpoint" if trains else "goes on with what is there"
     states = {
         "new": "not run yet",
-        "interrupted": "interrupted: continues from its last checkpoint",
+        "interrupted": f"interrupted: {goes_on}",
         "finished": "finished: nothing to do",
         "taken": "holds the run of another recipe: `run` will refuse",
     }
@@ -54,6 +58,11 @@ def _show_figures(plan: Plan, console: Console) -> None:
     if isinstance(plan.loaded.recipe, FilterRecipe):
         for label, text in outline(plan.loaded.recipe):
             table.add_row(label, Text(text))
+    if isinstance(plan.loaded.recipe, BinarizeRecipe) and not plan.missing:
+        for label, text in binarizing.outline(plan.loaded.recipe):
+            table.add_row(label, Text(text))
+    for text in plan.lacks:
+        table.add_row("lacks", Text(text, style="yellow"))
     console.print(table)
 
 
