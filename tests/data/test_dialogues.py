@@ -46,8 +46,8 @@ def recipe(*args: Any, **changes: Any) -> DialoguesRecipe:
 
 
 def impatient(given: DialoguesRecipe) -> DialoguesRecipe:
-    """A server that never answers some requests is not waited for long."""
-    return replace(given, teacher=replace(given.teacher, timeout_s=1))
+    """A server that never answers some requests is not waited for long; few at once, so that no other waits so long."""
+    return replace(given, teacher=replace(given.teacher, timeout_s=3, max_concurrency=8))
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_near_duplicates_are_dropped_counted_and_listed(tmp_path, write):
     assert len(dropped) == result["counts"]["near_duplicates"] == 4 + 1  # of the five one stays
     texts = [row["prompt"] for row in rows(tmp_path / "dialogues.jsonl")]
     assert len(set(texts)) == 13 and {row["like"] for row in dropped} <= set(texts)
-    assert result["counts"]["dialogues"] == 13 and "13 first instructions are left" in result["warnings"][0]
+    assert result["counts"]["dialogues"] == 13 and "5 first instructions were near" in result["warnings"][0]
 
 
 def test_a_server_that_fails_in_every_way_leaves_no_dialogue_unaccounted_for(tmp_path, topics, questions):
@@ -128,7 +128,8 @@ def test_a_server_that_fails_in_every_way_leaves_no_dialogue_unaccounted_for(tmp
     found, aside = rows(tmp_path / "dialogues.jsonl"), rows(tmp_path / "set_aside.jsonl")
     tried = [row for row in aside if "messages" in row]
     assert len(found) + len(tried) == result["counts"]["dialogues_tried"] and found and tried
-    assert sum(result["counts"]["set_aside"].values()) == len(tried)
+    assert sum(result["counts"]["set_aside"].values()) == len(tried) and result["numbers"]["set_aside"] == len(aside)
+    assert sum(result["counts"]["lists_set_aside"].values()) == len(aside) - len(tried)
     for row in found:
         check_conversation(row["messages"])
         texts = [each["content"] for each in row["messages"]]
@@ -146,6 +147,48 @@ def test_more_set_aside_than_allowed_is_refused(tmp_path, questions):
     ):
         run(recipe(base_url, questions, count=12, turns=[2], max_set_aside_share=0.1), tmp_path)
     assert not (tmp_path / "dialogues.jsonl").exists()
+
+
+def test_no_dialogue_at_all_is_an_error_that_says_why(tmp_path, topics, questions, write):
+    many = write([{"topic": f"topic {n}"} for n in range(25)], "many.jsonl")
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    with writing(tmp_path / "log", bad=1.0) as base_url:
+        with pytest.raises(UserError, match=r"(?s)not one of the 30 .* 4 of 4 calls .*no list of instructions.*in the"):
+            run(recipe(base_url, topics), tmp_path / "a")
+        with pytest.raises(UserError, match=r"(?s)any of the first 20 lists of first instructions of 25.*can't think"):
+            run(recipe(base_url, many), tmp_path / "b")
+        with pytest.raises(UserError, match=r"(?s)not one of the 12 .* 12 dialogues came to nothing.*a repetition"):
+            run(recipe(base_url, questions, count=12, turns=[2]), tmp_path / "c")
+    for name, n in (("a", 4), ("b", 20), ("c", 12)):
+        listed = rows(tmp_path / name / "set_aside.jsonl")
+        assert len(listed) == n and all(each["raw"] for row in listed for each in row["attempts"])
+        assert not (tmp_path / name / "dialogues.jsonl").exists()
+
+
+def test_fewer_dialogues_than_wanted_are_a_warning_with_the_right_cause(tmp_path, topics, caplog):
+    caplog.set_level("INFO", "zephyr")
+    with writing(tmp_path / "log", bad=0.5) as base_url:
+        result = run(recipe(base_url, topics, count=40, turns=[1], attempts=1), tmp_path)
+    n_lists = len(rows(tmp_path / "set_aside.jsonl"))
+    assert 0 < n_lists < 4 and result["counts"]["dialogues"] == 40 - 10 * n_lists
+    (warning,) = result["warnings"]
+    assert f"{n_lists} of 4 calls for first instructions came to nothing (no list of instructions)" in warning
+    assert "near duplicates" not in warning and warning in caplog.text
+    assert f"{n_lists} set aside (0 dialogues, {n_lists} lists" in caplog.text
+
+
+def test_rows_that_are_no_seeds_are_listed_and_refused_or_left_out_on_purpose(tmp_path, write):
+    file = write([*QUESTIONS, {"prompt": " "}], "seeds.jsonl")
+    with writing(tmp_path / "log") as base_url:
+        with pytest.raises(
+            UserError, match=r"(?s)^dialogues.seeds: 1 of 13 .*; dialogues.max_unusable_share allows"
+        ) as e:
+            run(recipe(base_url, file, count=12, turns=[1]), tmp_path)
+        assert "under `dialogues:`" in str(e.value) and "seeds.jsonl:13" in str(e.value)
+        result = run(recipe(base_url, file, count=12, turns=[1], max_unusable_share=0.1), tmp_path)
+    (listed,) = rows(tmp_path / "unusable.jsonl")
+    assert result["counts"]["unusable"] == {listed["reason"]: 1} and listed["line"] == 13
 
 
 def test_what_can_be_known_is_refused_before_a_call(tmp_path, topics, questions):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,11 +19,14 @@ import yaml
 from tests.data.writing_server import deserved, writing
 from tests.teacher.server import requests
 
-from zephyr.data.feedback import models_for, run
+from zephyr.data.asking import Guard, SetAside
+from zephyr.data.feedback import models_for, predict_feedback, read_prompts, run
 from zephyr.data.judging import orders
 from zephyr.data.ultrafeedback import from_ultrafeedback
 from zephyr.errors import UserError
+from zephyr.recipe import load
 from zephyr.recipe.feedback import FeedbackRecipe
+from zephyr.teacher.predict import announce
 
 POOL = ("ant", "bee", "cat", "dog", "eel")
 RETRIES = {"first_retry_s": 0.01, "timeout_s": 5}
@@ -116,7 +120,8 @@ def test_a_server_that_fails_in_every_way_leaves_no_row_unaccounted_for(tmp_path
     with writing(tmp_path / "log", fails=0.3, bad=0.5, seed=1) as base_url:
         given = settings(base_url, prompts)
         for model in (*given["pool"].values(), given["judge"]):
-            model["timeout_s"] = 1
+            # few at once: none waits so long behind the others, on a busy machine too, that it counts as unanswered
+            model |= {"timeout_s": 3, "max_concurrency": 6}
         result = run(FeedbackRecipe(**given), tmp_path)
     scored, aside = rows(tmp_path / "feedback.jsonl"), rows(tmp_path / "set_aside.jsonl")
     assert len(scored) + len(aside) == 40 and len(scored) > 10 and len(aside) > 3
@@ -149,10 +154,118 @@ def test_a_judgment_asked_for_again_says_what_was_wrong_and_differs(tmp_path, pr
 
 
 def test_more_set_aside_than_allowed_is_refused_and_listed(tmp_path, prompts):
-    with writing(tmp_path / "log", bad=1.0) as base_url, pytest.raises(UserError, match=r"of 40 prompts .*allows 10"):
-        run(recipe(base_url, prompts, max_set_aside_share=0.1), tmp_path)
+    judging = {"max_tokens": 2000, "attempts": 1}
+    with writing(tmp_path / "log", bad=0.7) as base_url, pytest.raises(UserError) as refused:
+        run(recipe(base_url, prompts, judging=judging, max_set_aside_share=0.1), tmp_path)
+    assert re.search(r"of 40 prompts .*allows 10", str(refused.value)) and "`judging.attempts=3`" in str(refused.value)
     assert not (tmp_path / "feedback.jsonl").exists()
-    assert len(rows(tmp_path / ".set_aside.jsonl.draft")) == 40
+    listed = rows(tmp_path / "set_aside.jsonl")
+    assert f"{len(listed)} of 40 prompts" in str(refused.value) and str(tmp_path / "set_aside.jsonl") in str(
+        refused.value
+    )
+    assert 4 < len(listed) < 40 and len(rows(tmp_path / ".feedback.jsonl.draft")) == 40 - len(listed)
+
+
+def test_a_judge_that_is_never_usable_is_not_asked_to_the_end(tmp_path, write):
+    file = write([{"prompt": f"What is {n}?"} for n in range(200)], "many.jsonl")
+    given = settings("", file, judging={"max_tokens": 2000})
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    with writing(tmp_path / "log", bad=1.0) as base_url:
+        for model in (*given["pool"].values(), given["judge"]):
+            model |= {"base_url": base_url, "max_concurrency": 4}
+        with pytest.raises(UserError) as stopped:
+            run(FeedbackRecipe(**given), tmp_path / "a")
+        n_asked = len(requests(tmp_path / "log"))
+        with pytest.raises(UserError) as again:
+            run(FeedbackRecipe(**given), tmp_path / "b")
+        n_more = len(requests(tmp_path / "log")) - n_asked
+        given["judging"] |= {"attempts": 5}
+        with pytest.raises(UserError, match="first 20 prompts"):
+            run(FeedbackRecipe(**given), tmp_path / "c")
+    said = str(stopped.value)
+    assert "any of the first 20 prompts of 200" in said and "judgment: " in said and "`judging.attempts=5`" in said
+    assert str(again.value) == said.replace(str(tmp_path / "a"), str(tmp_path / "b"))
+    for folder, attempts in (("a", 3), ("b", 3), ("c", 5)):
+        listed = rows(tmp_path / folder / "set_aside.jsonl")
+        assert [row["prompt"][0]["content"] for row in listed] == [f"What is {n}?" for n in range(20)]
+        assert all(len(one["attempts"]) == attempts for row in listed for one in row["judgments"])
+        assert all(each["raw"] for row in listed for one in row["judgments"] for each in one["attempts"])
+    e_g = next(line for line in said.splitlines() if "in the text: " in line).split("in the text: ")[1][:40]
+    raws = [" ".join(each["raw"].split()) for row in listed for one in row["judgments"] for each in one["attempts"]]
+    assert any(raw.startswith(e_g) for raw in raws)
+    judged = [json.loads(line) for line in (tmp_path / "a" / "requests.jsonl").read_text().splitlines()]
+    assert sum(line[0] == "sent" and line[2] == "judge" for line in judged) < 150 < 200 * 3
+    # what is on disk is not asked again, unusable or not; the other rows had a little more time
+    assert n_more < n_asked / 2
+
+
+def test_nothing_is_stopped_once_something_was_usable():
+    def aside(reason: str, raw: str | None) -> SetAside:
+        return SetAside(step="judgment", reason=reason, detail="", attempts=({"raw": raw, "fault": reason},))
+
+    def guard() -> Guard:
+        return Guard(what="prompts", n_rows=500, listed=Path("set_aside.jsonl"), again="`attempts=5`")
+
+    found = guard()
+    for _ in range(19):
+        found.see(aside("broken JSON", "{"), reason="broken JSON")
+    found.see(None)
+    for _ in range(100):
+        found.see(aside("broken JSON", "{"), reason="broken JSON")
+    found = guard()
+    for _ in range(100):  # the line to the model has a guard of its own
+        found.see(aside("timeout", None), reason="timeout")
+    found = guard()
+    for n in range(100):
+        found.see(aside("broken JSON", "{"), reason="broken JSON", any_usable=n == 5)
+    found = guard()
+    with pytest.raises(UserError, match=r"(?s)first 20 prompts of 500.*20  judgment: cut"):
+        for _ in range(20):
+            found.see(aside("cut", None), reason="judgment: cut")
+
+
+def test_a_budget_that_ends_says_how_many_texts_were_unusable(tmp_path, prompts, monkeypatch, caplog):
+    monkeypatch.setattr("zephyr.teacher.progress.LINE_EVERY_S", 0.05)
+    caplog.set_level("INFO", "zephyr")
+    with writing(tmp_path / "log", bad=1.0, latency_s=0.02) as base_url, pytest.raises(UserError) as stopped:
+        run(recipe(base_url, prompts, budget={"max_requests": 200}), tmp_path)
+    assert "max_requests (200) is used up" in str(stopped.value)
+    assert re.search(r"\d+ texts of judge were unusable: \d+ ", str(stopped.value))
+    assert re.search(r"calls answered.*, \d+ unusable", caplog.text)
+    assert "the run will stop there" in caplog.text
+
+
+def test_a_budget_below_the_longest_answers_may_be_enough(prompts, tmp_path, monkeypatch, caplog):
+    prices = {"price_per_million_input_tokens": 1.0, "price_per_million_output_tokens": 1.0}
+    with writing(tmp_path / "log") as base_url:
+        given = settings(base_url, prompts, budget={"max_cost": 0.2})
+        for model in (*given["pool"].values(), given["judge"]):
+            model |= prices
+        found = FeedbackRecipe(**given)
+        predicted = predict_feedback(found, read_prompts(found, tmp_path).usable)
+    assert [each.split(": ")[1][:22] for each in announce(predicted, found.budget, at_most=True)] == [
+        "the run may stop there"
+    ]
+    assert announce(predicted, found.budget)[0].endswith("the run will stop there")
+    monkeypatch.setenv("ZEPHYR_OFFLINE", "1")
+    assert announce(predicted, found.budget) == []
+
+
+def test_a_pool_too_small_is_found_before_a_run(tmp_path, prompts):
+    file = tmp_path / "feedback.yaml"
+    file.write_text(yaml.safe_dump(settings("http://x/v1", prompts, answers_per_prompt=6), sort_keys=False))
+    line = 1 + file.read_text().splitlines().index("answers_per_prompt: 6")
+    with pytest.raises(UserError, match=rf"feedback.yaml:{line}: answers_per_prompt: .*`pool` has 5"):
+        load(file)
+    file.write_text(yaml.safe_dump(settings("http://x/v1", prompts, answers_per_prompt=3, min_answers=4)))
+    with pytest.raises(UserError, match=r"feedback.yaml:\d+: min_answers: found 4; 3 or less"):
+        load(file)
+    given = settings("http://x/v1", prompts)
+    del given["answers_per_prompt"], given["pool"]["eel"], given["pool"]["dog"]
+    file.write_text(yaml.safe_dump(given))
+    with pytest.raises(UserError, match=r"feedback.yaml:\d+: pool: `answers_per_prompt`: 4 .*`pool` has 3"):
+        load(file)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +301,7 @@ def test_an_answer_that_fails_may_be_done_without(tmp_path, prompts):
             run(recipe(base_url, prompts, pool=pool, max_set_aside_share=0.5), tmp_path / "again")
     found = rows(tmp_path / "feedback.jsonl")
     assert all(len(row["completions"]) == 3 and row["failed"][0]["model"] == "cut" for row in found)
-    assert rows(tmp_path / "again" / ".set_aside.jsonl.draft")[0]["completions"]
+    assert rows(tmp_path / "again" / "set_aside.jsonl")[0]["completions"]
 
 
 def test_what_can_be_known_is_refused_before_a_call(tmp_path, prompts, write):

@@ -141,6 +141,14 @@ def test_an_answer_without_any_score_is_a_fault():
     assert read('{"A": "N/A"}', n=1, names=("truthfulness",)) == [{"truthfulness": None}]
 
 
+def test_a_score_that_is_missing_is_named_beside_what_is_there():
+    text = json.dumps({"A": one(), "B": one()}).replace('"overall"', '"overall_score"')
+    with pytest.raises(Unreadable, match=r"`overall` is missing; it has .*`overall_score`"):
+        read(text)
+    with pytest.raises(Unreadable, match=r"`helpfulness`: `rating` is missing; it has `rationale`, `grade`"):
+        read(WHOLE.replace('"rating": 3', '"grade": 3'))
+
+
 def test_half_numbers_where_the_scale_has_them():
     halves = Aspect(question="?", scale={1: "", 10: ""}, halves=True)
     assert read_rating("7.5", halves) == 7.5

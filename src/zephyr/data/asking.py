@@ -2,11 +2,14 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zephyr.data.counts import UnusableRow, excerpt, refuse_unusable
+from zephyr.data.store import write_unusable
 from zephyr.errors import UserError
 from zephyr.recipe.teacher import LanguageModel
 from zephyr.teacher.ask import Teacher
@@ -14,6 +17,10 @@ from zephyr.teacher.call import Answer, Call
 
 ANOTHER_SEED_MAY_HELP = ("cut", "empty", "broken")
 """Failures that are the answer's own, so that other draws may give a better one."""
+MOST_FOR_NOTHING = 20
+"""Rows from the first on that may all come to nothing, though the models do answer, before the run stops."""
+EXCERPT = 300
+"""Characters shown of a text that can't be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,7 @@ async def ask_usable(
             if fault is None:
                 return found
             reason, detail = fault, ""
+            teacher.note_unusable(model, fault)
             tried.append({"raw": found.text, "fault": fault})
             continue
         reason, detail = found.reason, found.detail
@@ -75,7 +83,135 @@ async def ask_usable(
     return SetAside(step=step, reason=reason, detail=detail, attempts=tuple(tried))
 
 
-def refuse_set_aside(reasons: Counter[str], n_rows: int, allowed: float, *, what: str, key: str, listed: Path) -> None:
+def is_unusable(set_aside: SetAside) -> bool:
+    """Whether the model did answer, and no answer could be used: no fault of the server, nor one that passes."""
+    last = set_aside.attempts[-1] if set_aside.attempts else {"raw": None}
+    return last["raw"] is not None or set_aside.reason in ANOTHER_SEED_MAY_HELP
+
+
+@dataclass(kw_only=True)
+class Guard:
+    """Stops a run when its first rows all came to nothing though the models answer: the others would fare alike.
+
+    It sees the rows in their order, so that the same answers stop the same run at the same row.
+    """
+
+    what: str
+    """What a row is, in the plural."""
+    n_rows: int
+    listed: Path
+    """File that has those set aside."""
+    again: str
+    """The key that asks again for what can't be used, and a higher value."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why rows came to nothing -> how many."""
+    examples: dict[str, SetAside] = field(default_factory=dict)
+    """The first of each reason."""
+    n_for_nothing: int = 0
+    """Rows that were answered and came to nothing, as long as nothing usable came."""
+    works: bool = False
+    """Something usable came: from then on nothing is stopped here."""
+
+    def see(self, set_aside: SetAside | None, *, reason: str = "", any_usable: bool = False) -> None:
+        """Notes what became of the next row.
+
+        Args:
+            set_aside: why it came to nothing; None if it didn't.
+            reason: that in few words, to count by.
+            any_usable: whether what failed in it went well elsewhere in it.
+
+        Raises:
+            UserError: so many rows from the first on came to nothing.
+        """
+        self.works = self.works or set_aside is None or any_usable
+        if set_aside is None:
+            return
+        self.reasons[reason] += 1
+        self.examples.setdefault(reason, set_aside)
+        self.n_for_nothing += is_unusable(set_aside)
+        if self.works or self.n_for_nothing < MOST_FOR_NOTHING:
+            return
+        n = self.reasons.total()
+        raise UserError(
+            f"stopped: the models answer, but nothing they wrote could be used for any of the first {n} {self.what} of "
+            f"{self.n_rows:,}.\n{fault_lines(self.reasons, self.examples)}\n"
+            f"All of them, with the raw texts, are in {self.listed}\n{ways_out(self.again)}"
+        )
+
+
+def fault_lines(reasons: Counter[str], examples: Mapping[str, SetAside]) -> str:
+    """What went wrong, how often, and of the commonest the beginning of a raw text."""
+    lines = []
+    for n_before, (reason, n) in enumerate(reasons.most_common()):
+        lines.append(f"  {n:>6,}  {reason}")
+        if n_before == 0 and reason in examples:
+            lines += _example(examples[reason])
+    return "\n".join(lines)
+
+
+def _example(found: SetAside) -> list[str]:
+    """The last text that came, and what was wrong with it."""
+    raw, fault = next(((each["raw"], each["fault"]) for each in reversed(found.attempts) if each["raw"]), (None, ""))
+    if raw is None:
+        return [f"          e.g. {found.detail}"] if found.detail else []
+    return [f"          e.g. {fault}", f"          in the text: {excerpt(raw, EXCERPT)}"]
+
+
+def ways_out(again: str, allowed: str = "") -> str:
+    """What can be done about texts that can't be used."""
+    return (
+        "What was answered is on disk and is not asked again, texts that can't be used among it; what failed at the "
+        "server is.\n"
+        f"Ways out: {again} asks once more for what can't be used, at little cost; a longer `max_tokens` for what was "
+        f"cut; another model or wording{allowed}"
+    )
+
+
+@contextmanager
+def set_aside_kept(run_dir: Path) -> Iterator[None]:
+    """`set_aside.jsonl` is there even where the run is refused or stopped: what was tried is what one then looks at."""
+    try:
+        yield
+    except UserError:
+        draft = run_dir / ".set_aside.jsonl.draft"
+        if draft.is_file():
+            draft.replace(run_dir / "set_aside.jsonl")
+        raise
+
+
+def refuse_unusable_rows(
+    key: str, allowed_key: str, n_read: int, unusable: Sequence[UnusableRow], allowed: float, file: Path
+) -> None:
+    """Lists rows that can't be used; UserError if they are more than the share `allowed` of those read.
+
+    Args:
+        key: the recipe's key that names the sources (`prompts`, `dialogues.seeds`).
+        allowed_key: its key that says `allowed`.
+        n_read: rows read.
+        unusable: those that can't be used.
+        allowed: share of them.
+        file: where they are listed.
+    """
+    listed = write_unusable(file, unusable)
+    try:
+        refuse_unusable(key, n_read, unusable, allowed, str(listed))
+    except UserError as error:
+        said = str(error).replace("data.max_unusable_share", allowed_key).replace(f"data.{key}", key)
+        section = allowed_key.rpartition(".")[0]
+        raise UserError(said.replace(" under `data:`", f" under `{section}:`" if section else "")) from None
+
+
+def refuse_set_aside(
+    reasons: Counter[str],
+    n_rows: int,
+    allowed: float,
+    *,
+    what: str,
+    key: str,
+    listed: Path,
+    again: str = "",
+    examples: Mapping[str, SetAside] | None = None,
+) -> None:
     """UserError if the answers of an offline run are missing, or more than the share `allowed` was set aside.
 
     Args:
@@ -85,20 +221,33 @@ def refuse_set_aside(reasons: Counter[str], n_rows: int, allowed: float, *, what
         what: what a row is, in the plural.
         key: the recipe's key that says `allowed`.
         listed: file that has them all.
+        again: the key that asks again for what can't be used, and a higher value, where the stage has one.
+        examples: reason -> one of them: of the commonest the message shows the text.
     """
-    lines = "\n".join(f"  {n:>6,}  {reason}" for reason, n in reasons.most_common())
+    refuse_not_cached(reasons, n_rows, what=what)
+    n = reasons.total()
+    if n <= allowed * n_rows:
+        return
+    more = f"; or leave them out on purpose with a higher `{key}`"
+    raise UserError(
+        f"{n:,} of {n_rows:,} {what} ({n / n_rows:.2%}) came to nothing; {key} allows {allowed:.2%}.\n"
+        f"{fault_lines(reasons, examples or {})}\n"
+        f"All of them, with what was tried, are in {listed}\n" + (ways_out(again, more) if again else ANSWERED + more)
+    )
+
+
+def refuse_not_cached(reasons: Counter[str], n_rows: int, *, what: str) -> None:
+    """UserError if answers of an offline run are missing."""
     n_missing = sum(n for reason, n in reasons.items() if reason.endswith("not_cached"))
     if n_missing:
         raise UserError(
             f"{n_missing:,} of {n_rows:,} {what} need answers that are not on disk, and the run is offline.\n"
             "  Run it without --offline: what is on disk is not asked again"
         )
-    n = reasons.total()
-    if n <= allowed * n_rows:
-        return
-    raise UserError(
-        f"{n:,} of {n_rows:,} {what} ({n / n_rows:.2%}) came to nothing; {key} allows {allowed:.2%}.\n{lines}\n"
-        f"All of them, with what was tried, are in {listed}\n"
-        "Ways out: the same command asks again for what failed at the server; a longer `max_tokens` for what was cut; "
-        f"another model; or leave them out on purpose with a higher `{key}`"
-    )
+
+
+ANSWERED = (
+    "Ways out: the same command asks again for what failed at the server; a longer `max_tokens` for what was cut; "
+    "another model"
+)
+"""Of a stage that asks for nothing twice."""

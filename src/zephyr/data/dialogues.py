@@ -1,19 +1,29 @@
 """The `dialogues` stage: self-instruct dialogues with a teacher (section 3.1 of arXiv 2310.16944).
 
 The teacher answers a first instruction, then, put in the user's place, writes the next one from its answer, and so on.
-Out: `dialogues.jsonl` (`prompt`, `prompt_id`, `messages`), `set_aside.jsonl` (what came to nothing, and why) and
-`duplicates.jsonl` (first instructions dropped as near duplicates of others).
+Out: `dialogues.jsonl` (`prompt`, `prompt_id`, `messages`), `set_aside.jsonl` (what came to nothing, and why),
+`duplicates.jsonl` (first instructions dropped as near duplicates of others), `unusable.jsonl` (rows that are no seeds).
 """
 
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zephyr.data.asking import drawn, refuse_set_aside
+from zephyr.data.asking import (
+    Guard,
+    drawn,
+    refuse_not_cached,
+    refuse_set_aside,
+    refuse_unusable_rows,
+    set_aside_kept,
+)
 from zephyr.data.call_steps import dialogue_steps
+from zephyr.data.counts import UnusableRow, by_reason
+from zephyr.data.dialogue_counts import Tally, causes_of, refuse_none
 from zephyr.data.dialogue_turns import Dialogue, First, write_dialogue
 from zephyr.data.first_instructions import (
     DialogueWording,
@@ -42,54 +52,39 @@ from zephyr.teacher.predict import announce, predict
 log = logging.getLogger("zephyr")
 
 
-@dataclass
-class Tally:
-    """What became of seeds, instructions and dialogues."""
-
-    rows_read: int
-    unusable: Counter[str]
-    written: Counter[str]
-    """Where first instructions are from (`seed`, `topic`, `examples`) -> how many."""
-    not_written: int
-    """Instructions asked for that did not come."""
-    dropped: int = 0
-    """Near duplicates."""
-    subtopics: int = 0
-    """Into which the teacher divided the topics."""
-    left: int = 0
-    """First instructions beyond `dialogues.count`."""
-
-
 def run(recipe: DialoguesRecipe, run_dir: Path) -> dict[str, Any]:
     """Writes the dialogues; returns the counts.
 
     Raises:
-        UserError: the seeds can't give so many dialogues, the budget is used up, a model answers nothing any more, or
-            more dialogues than allowed came to nothing.
+        UserError: rows are no seeds, the seeds can't give so many dialogues, the budget is used up, a model answers
+            nothing any more or nothing usable, more dialogues than allowed came to nothing, or there is none at all.
     """
     wording = read_dialogue_wording(recipe.dialogues.prompts)
     check_personas(recipe, wording)
-    seeds, tally = _seeds(recipe)
-    reasons: Counter[str] = Counter()
+    seeds, tally = _seeds(recipe, run_dir)
     topics = list(dict.fromkeys(each.topic for each in seeds if each.topic))
     prompts = [each.prompt for each in seeds if each.prompt]
     _refuse_too_few(recipe, len(topics), len(prompts))
     steps = dialogue_steps(recipe, n_topics=len(topics), n_dialogues=recipe.dialogues.count)
     predicted = predict(steps.values())
-    warnings = announce(predicted, recipe.budget)
-    with row_files(run_dir, "dialogues", "set_aside", "duplicates") as files:
-        instructions = _instructions(recipe, run_dir, topics, prompts, files, tally, reasons)
+    warnings = announce(predicted, recipe.budget, at_most=recipe.expect is None)
+    with set_aside_kept(run_dir), row_files(run_dir, "dialogues", "set_aside", "duplicates") as files:
+        instructions = _instructions(recipe, run_dir, topics, prompts, files, tally)
         chosen = _chosen(recipe, instructions, files, tally)
-        for dialogue in _dialogues(recipe, run_dir, wording, chosen):
-            _write(dialogue, files, reasons)
-        n_tried = len(chosen)
-        listed = run_dir / ".set_aside.jsonl.draft"
+        guard = _guard(recipe, run_dir, "dialogues", len(chosen))
+        _dialogues(recipe, run_dir, wording, chosen, files, guard)
         refuse_set_aside(
-            reasons, max(n_tried, 1), recipe.dialogues.max_set_aside_share, what="dialogues",
-            key="dialogues.max_set_aside_share", listed=listed,
+            guard.reasons, max(len(chosen), 1), recipe.dialogues.max_set_aside_share, what="dialogues",
+            key="dialogues.max_set_aside_share", listed=guard.listed, again=guard.again, examples=guard.examples,
         )  # fmt: skip
-    result = _result(recipe, files.counts, n_tried, tally, reasons)
+        refuse_none(recipe.dialogues.count, files.counts["dialogues"], tally, guard)
+    result = _result(recipe, files.counts, len(chosen), tally, guard.reasons)
     return result | {"warnings": [*warnings, *result["warnings"]], "asked": account(run_dir, predicted)}
+
+
+def _guard(recipe: DialoguesRecipe, run_dir: Path, what: str, n_rows: int) -> Guard:
+    again = f"`dialogues.attempts={recipe.dialogues.attempts + 2}`"
+    return Guard(what=what, n_rows=n_rows, listed=run_dir / "set_aside.jsonl", again=again)
 
 
 def check_personas(recipe: DialoguesRecipe, wording: DialogueWording) -> None:
@@ -105,22 +100,24 @@ def check_personas(recipe: DialoguesRecipe, wording: DialogueWording) -> None:
         raise UserError("dialogues.personas: none of them has a weight above 0")
 
 
-def _seeds(recipe: DialoguesRecipe) -> tuple[list[Seed], Tally]:
+def _seeds(recipe: DialoguesRecipe, run_dir: Path) -> tuple[list[Seed], Tally]:
+    """The seeds; UserError if more rows than allowed are none."""
     seeds: list[Seed] = []
-    unusable: Counter[str] = Counter()
+    unusable: list[UnusableRow] = []
     for source in recipe.dialogues.seeds:
-        for _, found in read_rows("dialogues", source, recipe.seed):
+        for row, found in read_rows("dialogues", source, recipe.seed):
             if isinstance(found, Unusable):
-                unusable[found.reason] += 1
+                unusable.append(UnusableRow("seeds", row.source, row.line, row.index, found.reason, found.found))
             else:
                 seeds.append(found)
+    n_read = len(seeds) + len(unusable)
+    refuse_unusable_rows(
+        "dialogues.seeds", "dialogues.max_unusable_share", n_read, unusable, recipe.dialogues.max_unusable_share,
+        run_dir / "unusable.jsonl",
+    )  # fmt: skip
     prompts = sum(bool(each.prompt) for each in seeds)
-    return seeds, Tally(
-        rows_read=len(seeds) + unusable.total(),
-        unusable=unusable,
-        written=Counter(seed=prompts) if prompts else Counter(),
-        not_written=0,
-    )
+    written = Counter(seed=prompts) if prompts else Counter[str]()
+    return seeds, Tally(rows_read=n_read, unusable=Counter(by_reason(unusable)), written=written, not_written=0)
 
 
 # First instructions
@@ -133,7 +130,6 @@ def _instructions(
     prompts: Sequence[str],
     files: RowFiles,
     tally: Tally,
-    reasons: Counter[str],
 ) -> list[First]:
     """Seed prompts, and what the teacher writes about topics and after examples."""
 
@@ -143,11 +139,19 @@ def _instructions(
             requests, lambda teacher, request: write_instructions(teacher, recipe, request), label=label,
             models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(requests),
         )  # fmt: skip
-        for _, written in found:
-            if written.set_aside is not None:
-                reasons.update(["not_cached"] if written.set_aside.reason == "not_cached" else [])
-                files.write("set_aside", {"origin": written.request.origin, **asdict(written.set_aside)})
-            yield written
+        guard = _guard(recipe, run_dir, f"lists of {label}", len(requests))
+        with closing(found):
+            for _, written in found:
+                why = written.set_aside
+                if why is not None:
+                    files.write("set_aside", {"origin": written.request.origin, **asdict(why)})
+                guard.see(why, reason=why.reason if why else "")
+                yield written
+        refuse_not_cached(guard.reasons, len(requests), what=guard.what)
+        tally.lists += len(requests)
+        tally.lists_set_aside.update(guard.reasons)
+        for reason, each in guard.examples.items():
+            tally.examples.setdefault(reason, each)
 
     if recipe.dialogues.subtopics_per_topic and topics:
         divided = lists(requests_for_subtopics(recipe, topics), "subtopics")
@@ -157,7 +161,9 @@ def _instructions(
     requests = requests_for_instructions(recipe, topics, prompts)
     for written in lists(requests, "first instructions") if requests else ():
         tally.written[written.request.origin.split(":")[0]] += len(written.instructions)
-        tally.not_written += written.request.count - len(written.instructions)
+        missing = written.request.count - len(written.instructions)
+        tally.not_written += missing
+        tally.written_short += 0 if written.set_aside else missing
         found += [First(prompt=text, origin=written.request.origin) for text in written.instructions]
     return found
 
@@ -188,18 +194,36 @@ def _chosen(recipe: DialoguesRecipe, instructions: list[First], files: RowFiles,
 # Dialogues
 
 
-def _dialogues(recipe: DialoguesRecipe, run_dir: Path, wording: DialogueWording, chosen: list[First]) -> Any:
+def _dialogues(
+    recipe: DialoguesRecipe,
+    run_dir: Path,
+    wording: DialogueWording,
+    chosen: list[First],
+    files: RowFiles,
+    guard: Guard,
+) -> None:
+    """Writes the dialogues, each to the file where it belongs."""
     found = run_rows(
         chosen, lambda teacher, first: write_dialogue(teacher, recipe, wording, first),
         models={"teacher": recipe.teacher}, budget=recipe.budget, folder=run_dir, n_rows=len(chosen), label="dialogues",
     )  # fmt: skip
-    return (dialogue for _, dialogue in found)
+    with closing(found):
+        for _, dialogue in found:
+            why = dialogue.set_aside
+            _write(dialogue, files)
+            guard.see(why, reason=why.reason if why else "", any_usable=_some_went_well(dialogue))
+
+
+def _some_went_well(dialogue: Dialogue) -> bool:
+    """Whether the teacher did write, earlier in the dialogue, a text of the kind at which it failed."""
+    failed_as_user = dialogue.set_aside is not None and dialogue.set_aside.step.startswith("instruction")
+    return len(dialogue.messages) > (2 if failed_as_user else 1)
 
 
 # What came of it
 
 
-def _write(dialogue: Dialogue, files: RowFiles, reasons: Counter[str]) -> None:
+def _write(dialogue: Dialogue, files: RowFiles) -> None:
     row = {
         "prompt": dialogue.first.prompt,
         "prompt_id": prompt_id([user(dialogue.first.prompt)]),
@@ -210,7 +234,6 @@ def _write(dialogue: Dialogue, files: RowFiles, reasons: Counter[str]) -> None:
     if dialogue.set_aside is None:
         files.write("dialogues", row)
     else:
-        reasons[dialogue.set_aside.reason] += 1
         files.write("set_aside", {**row, **asdict(dialogue.set_aside)})
 
 
@@ -218,19 +241,21 @@ def _result(
     recipe: DialoguesRecipe, counts: dict[str, int], n_tried: int, tally: Tally, reasons: Counter[str]
 ) -> dict[str, Any]:
     n_written = counts["dialogues"]
+    n_lists = tally.lists_set_aside.total()
     log.info(
-        "  %s dialogues, %s set aside, %s near duplicates dropped before", n_written, reasons.total(), tally.dropped
-    )
+        "  %s dialogues; %s set aside (%s dialogues, %s lists of instructions); %s near duplicates dropped before",
+        n_written, counts["set_aside"], reasons.total(), n_lists, tally.dropped,
+    )  # fmt: skip
     warnings = []
-    if n_tried < recipe.dialogues.count:
-        warnings.append(
-            f"{recipe.dialogues.count:,} dialogues were wanted, and {n_tried:,} first instructions are left without "
-            "near duplicates: more seeds, or a higher dialogues.max_similarity"
-        )
+    if n_written < recipe.dialogues.count:
+        causes = "; ".join(causes_of(tally, reasons.total()))
+        warnings.append(f"{n_written:,} dialogues instead of the {recipe.dialogues.count:,} that were wanted: {causes}")
+    for each in warnings:
+        log.warning("  %s", each)
     return {
         "numbers": {
             "dialogues": n_written,
-            "set_aside": reasons.total(),
+            "set_aside": counts["set_aside"],
             "near_duplicates": tally.dropped,
         },
         "counts": {
@@ -239,6 +264,7 @@ def _result(
             "subtopics": tally.subtopics,
             "first_instructions": dict(tally.written),
             "instructions_not_written": tally.not_written,
+            "lists_set_aside": dict(tally.lists_set_aside.most_common()),
             "near_duplicates": tally.dropped,
             "not_needed": tally.left,
             "dialogues_tried": n_tried,

@@ -9,13 +9,22 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zephyr.data.asking import SetAside, ask_usable, drawn, refuse_set_aside
+from zephyr.data.asking import (
+    Guard,
+    SetAside,
+    ask_usable,
+    drawn,
+    refuse_set_aside,
+    refuse_unusable_rows,
+    set_aside_kept,
+)
 from zephyr.data.call_steps import CHARACTERS_PER_TOKEN, feedback_steps
-from zephyr.data.counts import UnusableRow, refuse_unusable
+from zephyr.data.counts import UnusableRow
 from zephyr.data.feedback_figures import Figures, same_model, score_page
 from zephyr.data.judging import NotJudged, judge_answers
 from zephyr.data.label_page import label_page
@@ -25,7 +34,7 @@ from zephyr.data.row_files import row_files
 from zephyr.data.rubric import Rubric, read_rubric
 from zephyr.data.scored_rows import Completion, scored_row, unscored_completion
 from zephyr.data.sources import identity
-from zephyr.data.store import cache_root, write_unusable
+from zephyr.data.store import cache_root
 from zephyr.data.turns import Unusable
 from zephyr.data.usable import read_rows
 from zephyr.data.wording import identity as wording_identity
@@ -33,6 +42,7 @@ from zephyr.data.wording import wording_file
 from zephyr.errors import UserError
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.teacher import LanguageModel
+from zephyr.recipe.teacher_checks import pool_faults
 from zephyr.teacher.account import account
 from zephyr.teacher.ask import Teacher, run_rows
 from zephyr.teacher.call import Call
@@ -80,27 +90,38 @@ def run(recipe: FeedbackRecipe, run_dir: Path) -> dict[str, Any]:
     principles = read_principles(wording_file(recipe.principles, "principles")) if recipe.principles else None
     prompts = read_prompts(recipe, run_dir)
     predicted = predict_feedback(recipe, prompts.usable)
-    warned = announce(predicted, recipe.budget)
-    figures, reasons, failed = Figures(rubric), Counter[str](), Counter[str]()
-    with row_files(run_dir, "feedback", "set_aside") as files:
+    warned = announce(predicted, recipe.budget, at_most=recipe.expect is None)
+    figures, failed, guard = Figures(rubric), Counter[str](), _guard(recipe, run_dir, len(prompts.usable))
+    with set_aside_kept(run_dir), row_files(run_dir, "feedback", "set_aside") as files:
         outcomes = run_rows(
             prompts.usable, lambda teacher, prompt: work(teacher, recipe, rubric, principles, prompt), label="feedback",
             models=models_of(recipe), budget=recipe.budget, folder=run_dir, n_rows=len(prompts.usable),
         )  # fmt: skip
-        for _, outcome in outcomes:
-            failed.update(f"{each.model}: {each.set_aside.reason}" for each in outcome.failed)
-            if outcome.set_aside is None:
-                files.write("feedback", outcome.row)
-                figures.add(outcome.row)
-            else:
-                reasons[f"{outcome.set_aside.step}: {outcome.set_aside.reason}"] += 1
-                files.write("set_aside", outcome.row)
+        with closing(outcomes):
+            for _, outcome in outcomes:
+                failed.update(f"{each.model}: {each.set_aside.reason}" for each in outcome.failed)
+                files.write("set_aside" if outcome.set_aside else "feedback", outcome.row)
+                if outcome.set_aside is None:
+                    figures.add(outcome.row)
+                _see(guard, outcome)
         refuse_set_aside(
-            reasons, len(prompts.usable), recipe.max_set_aside_share, what="prompts", key="max_set_aside_share",
-            listed=run_dir / ".set_aside.jsonl.draft",
+            guard.reasons, len(prompts.usable), recipe.max_set_aside_share, what="prompts", key="max_set_aside_share",
+            listed=guard.listed, again=guard.again, examples=guard.examples,
         )  # fmt: skip
-    result = _result(recipe, run_dir, prompts, figures, reasons, failed)
+    result = _result(recipe, run_dir, prompts, figures, guard.reasons, failed)
     return result | {"warnings": [*warned, *result["warnings"]], "asked": account(run_dir, predicted)}
+
+
+def _guard(recipe: FeedbackRecipe, run_dir: Path, n_prompts: int) -> Guard:
+    again = f"`judging.attempts={recipe.judging.attempts + 2}` (of answers: `attempts={recipe.attempts + 2}`)"
+    return Guard(what="prompts", n_rows=n_prompts, listed=run_dir / "set_aside.jsonl", again=again)
+
+
+def _see(guard: Guard, outcome: Outcome) -> None:
+    """What became of a prompt; a judgment that could be used is one even where another of the same prompt is not."""
+    why = outcome.set_aside
+    reason = f"{why.step}: {why.reason}" if why else ""
+    guard.see(why, reason=reason, any_usable=any(each["raw"] for each in outcome.row["judgments"]))
 
 
 def predict_feedback(recipe: FeedbackRecipe, prompts: Sequence[Prompt]) -> Prediction:
@@ -112,15 +133,8 @@ def predict_feedback(recipe: FeedbackRecipe, prompts: Sequence[Prompt]) -> Predi
 
 def check_pool(recipe: FeedbackRecipe) -> None:
     """UserError unless the pool is large enough for the answers wanted."""
-    if recipe.answers_per_prompt > len(recipe.pool):
-        raise UserError(
-            f"answers_per_prompt: {recipe.answers_per_prompt} models are to be drawn for each prompt, and `pool` has "
-            f"{len(recipe.pool)}. Name more models, or ask for fewer answers"
-        )
-    if recipe.min_answers is not None and recipe.min_answers > recipe.answers_per_prompt:
-        raise UserError(
-            f"min_answers: {recipe.min_answers} is more than answers_per_prompt ({recipe.answers_per_prompt})"
-        )
+    for key, fault in pool_faults(len(recipe.pool), recipe.answers_per_prompt, recipe.min_answers):
+        raise UserError(f"{key}: {fault}")
 
 
 def models_of(recipe: FeedbackRecipe) -> dict[str, LanguageModel]:
@@ -144,20 +158,13 @@ def read_prompts(recipe: FeedbackRecipe, run_dir: Path) -> Prompts:
                 unusable.append(UnusableRow("prompts", row.source, row.line, row.index, prompt.reason, prompt.found))
             else:
                 found.setdefault(prompt.prompt_id, prompt)
-    listed = write_unusable(run_dir / "unusable.jsonl", unusable)
-    _refuse_unusable(n_read, unusable, recipe.max_unusable_share, str(listed))
+    refuse_unusable_rows(
+        "prompts", "max_unusable_share", n_read, unusable, recipe.max_unusable_share, run_dir / "unusable.jsonl"
+    )
     if not found:
         raise UserError(f"prompts: {', '.join(source.path for source in recipe.prompts)}: no prompts at all")
     n_repeated = n_read - len(unusable) - len(found)
     return Prompts(usable=list(found.values()), unusable=unusable, n_repeated=n_repeated)
-
-
-def _refuse_unusable(n_read: int, unusable: list[UnusableRow], allowed: float, listed: str) -> None:
-    try:
-        refuse_unusable("prompts", n_read, unusable, allowed, listed)
-    except UserError as error:
-        said = str(error).replace("data.max_unusable_share", "max_unusable_share").replace("data.prompts", "prompts")
-        raise UserError(said.replace(" under `data:`", "")) from None
 
 
 # One prompt

@@ -129,6 +129,7 @@ async def _judgment(
                 return scores, _record(asked, found.text, tried)
             except Unreadable as fault:
                 reason, detail = fault.reason, fault.found
+                teacher.note_unusable(recipe.judge, reason)
                 tried.append({"raw": found.text, "fault": str(fault)})
                 again = _again(rubric, str(fault), len(shown))
                 messages = [*first, assistant(found.text), user(again)]

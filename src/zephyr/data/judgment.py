@@ -133,7 +133,7 @@ def _one(value: Any, rubric: Rubric, names: Sequence[str]) -> Scores:
     """The scores of one answer."""
     if not isinstance(value, dict):
         if len(names) != 1:
-            raise Unreadable("a score is missing", value)
+            raise Unreadable("a score is missing", f"scores of {', '.join(names)} are wanted; it has {value}")
         value = {names[0]: value}
     said = {_name(key): each for key, each in value.items()}
     if len(said) < len(value):
@@ -143,8 +143,8 @@ def _one(value: Any, rubric: Rubric, names: Sequence[str]) -> Scores:
     ratings, rationales = {}, {}
     for name in names:
         if name not in said:
-            raise Unreadable("a score is missing", name)
-        rating, rationale = _rated(said[name])
+            raise Unreadable("a score is missing", _missing(name, said))
+        rating, rationale = _rated(said[name], name)
         ratings[name] = read_rating(rating, rubric.aspect(name))
         rationales[name] = rationale
     if len(names) > 1 and all(rating is None for rating in ratings.values()):
@@ -155,14 +155,21 @@ def _one(value: Any, rubric: Rubric, names: Sequence[str]) -> Scores:
     return Scores(ratings=ratings, rationales=rationales, critique=str(critique).strip())
 
 
-def _rated(value: Any) -> tuple[Any, str]:
+def _missing(name: str, said: dict[str, Any]) -> str:
+    """Which key is not there, and which are."""
+    return f"`{name}` is missing; it has {', '.join(f'`{key}`' for key in said) or 'nothing'}"
+
+
+def _rated(value: Any, name: str) -> tuple[Any, str]:
     """A rating and its rationale, where it comes with one."""
     if not isinstance(value, dict):
         return value, ""
     said = {_name(key): each for key, each in value.items()}
     ratings = [said[key] for key in ("rating", "score", OVERALL) if key in said]
     if len(ratings) != 1:
-        raise Unreadable("a score is missing" if not ratings else "a key twice", value)
+        if not ratings:
+            raise Unreadable("a score is missing", f"`{name}`: {_missing('rating', said)}")
+        raise Unreadable("a key twice", value)
     rationale = next((said[key] for key in ("rationale", "reason", "explanation") if key in said), "")
     return ratings[0], str(rationale).strip()
 

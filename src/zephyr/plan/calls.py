@@ -13,7 +13,7 @@ from zephyr.recipe.dialogues import DialoguesRecipe
 from zephyr.recipe.evaluate import EvaluateRecipe
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.sections import Source
-from zephyr.teacher.predict import Prediction, Step, beyond_budget, duration, predict
+from zephyr.teacher.predict import Prediction, Step, beyond_budget, duration, ends, predict
 
 COUNTED_AT_ONCE_BYTES = 50_000_000
 """Local data up to this size is counted by `plan` itself."""
@@ -103,9 +103,10 @@ def _calls(
 ) -> Calls:
     total = predict(steps.values())
     source = recipe.expect.source if recipe.expect else None
+    beyond = beyond_budget(total, recipe.budget)
     return Calls(
         steps=steps, total=total, rows=rows, basis=f"{basis} ({source})" if source else basis,
-        beyond_budget=tuple(beyond_budget(total, recipe.budget)),
+        beyond_budget=tuple(f"{each}: {ends(each, at_most=not recipe.expect)}" for each in beyond),
     )  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def show_calls(calls: "Calls | str", console: Console) -> None:
     table.add_row(Text("in all", style="bold"), "", *total)
     console.print(table)
     for each in calls.beyond_budget:
-        console.print(f"{each}: the run will stop there", style="yellow", highlight=False)
+        console.print(each, style="yellow", highlight=False)
     console.print("Tries after a failure and answers on disk already are not reckoned.", style="dim")
 
 

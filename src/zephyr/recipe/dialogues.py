@@ -38,6 +38,8 @@ class Dialogues:
     """Tries for a text that can't be used (cut, empty, a repetition), each with another seed; none at temperature 0."""
     max_set_aside_share: float = Field(default=0.05, ge=0, le=1)
     """Share of dialogues that may fail (listed in `set_aside.jsonl`) before the run is refused at its end."""
+    max_unusable_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of seeds that may hold neither prompt nor topic (counted and listed) before the run is refused."""
 
 
 @section

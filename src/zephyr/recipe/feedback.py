@@ -7,6 +7,9 @@ from pydantic import Field
 from zephyr.recipe.sections import Base, FileName, Positive, Source, section
 from zephyr.recipe.teacher import Budget, LanguageModel, Sampling
 
+ANSWERS_PER_PROMPT = 4
+"""Where the recipe does not say."""
+
 
 @section
 class Judging:
@@ -61,7 +64,7 @@ class FeedbackRecipe(Base):
     """Rows with `prompt` (text or turns), `instruction`, or `messages`, of which an answer at the end is left out."""
     pool: dict[str, LanguageModel] = Field(min_length=2)
     """Name -> model that may answer."""
-    answers_per_prompt: int = Field(default=4, gt=1, le=26)
+    answers_per_prompt: int = Field(default=ANSWERS_PER_PROMPT, gt=1, le=26)
     """Models drawn from the pool for each prompt, without replacement."""
     min_answers: int | None = Field(default=None, gt=1)
     """Answers that a prompt must have to be judged, where some fail. Default: all of `answers_per_prompt`."""

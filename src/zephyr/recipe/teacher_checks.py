@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from zephyr.recipe.feedback import ANSWERS_PER_PROMPT
 from zephyr.recipe.keys import key_at, keys_of
 from zephyr.recipe.problems import Parts, dotted, listed
 from zephyr.recipe.teacher import LanguageModel
@@ -22,6 +23,8 @@ def teacher_checks(stage: str, data: dict[str, Any]) -> Iterator[tuple[Parts, st
         yield from _secrets(parts, model)
         yield from _prices(parts, model)
         yield from _extra_body(parts, model)
+    if stage == "feedback":
+        yield from _pool(data)
     budget = data.get("budget")
     if isinstance(budget, dict) and budget.get("max_cost") is not None:
         free = [dotted(parts) for parts, model in models.items() if model.get("base_url") and not _priced(model)]
@@ -31,6 +34,37 @@ def teacher_checks(stage: str, data: dict[str, Any]) -> Iterator[tuple[Parts, st
                 f"what a call costs can't be reckoned without the prices of {listed(free, 'and')}: give "
                 f"`{PRICES[0]}` and `{PRICES[1]}` (0 for a server of your own)",
             )
+
+
+def pool_faults(n_pool: int, answers_per_prompt: int, min_answers: int | None) -> Iterator[tuple[str, str]]:
+    """What is wrong between the sizes of a feedback recipe: the key, and a sentence."""
+    if answers_per_prompt > n_pool:
+        yield (
+            "answers_per_prompt",
+            f"{answers_per_prompt} models are to be drawn for each prompt, and `pool` has {n_pool}; name more models, "
+            f"or write `answers_per_prompt: {max(2, n_pool)}`",
+        )
+    if min_answers is not None and min_answers > answers_per_prompt:
+        yield (
+            "min_answers",
+            f"found {min_answers}; {answers_per_prompt} or less is expected: there are {answers_per_prompt} answers "
+            "to a prompt (`answers_per_prompt`)",
+        )
+
+
+def _pool(data: dict[str, Any]) -> Iterator[tuple[Parts, str]]:
+    pool, wanted, least = (data.get(key) for key in ("pool", "answers_per_prompt", "min_answers"))
+    if wanted is None:
+        wanted = ANSWERS_PER_PROMPT
+    if not isinstance(pool, dict) or not _is_whole(wanted) or len(pool) < 2 or wanted < 2:
+        return  # these have a mistake of their own
+    for key, fault in pool_faults(len(pool), wanted, least if _is_whole(least) else None):
+        # without a line of its own, that of the pool
+        yield ((key,), fault) if key in data else (("pool",), f"`{key}`: {fault}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def language_models(stage: str, data: Any, parts: Parts = ()) -> Iterator[tuple[Parts, dict[str, Any]]]:

@@ -8,7 +8,8 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from zephyr.teacher.call import Answer, Call, Failure, request_key
 from zephyr.teacher.endpoint import Endpoint, key_of
 from zephyr.teacher.identity import identity
 from zephyr.teacher.line import Line, Sender, Stop
+from zephyr.teacher.predict import OFFLINE as OFFLINE
 from zephyr.teacher.progress import Progress
 from zephyr.teacher.reply import read
 from zephyr.teacher.spending import Spending
@@ -29,8 +31,6 @@ log = logging.getLogger("zephyr")
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
-OFFLINE = "ZEPHYR_OFFLINE"
-"""Environment variable that `zephyr run --offline` sets, for itself and for the inputs it runs: nothing is sent."""
 LET_FINISH_S = 30
 """A run that is stopped waits so long for what is in flight."""
 LOOK_EVERY_S = 0.2
@@ -60,6 +60,22 @@ class Teacher:
         if isinstance(found, Failure):
             line.seen.failed[found.reason] = line.seen.failed.get(found.reason, 0) + 1
         return found
+
+    def note_unusable(self, model: LanguageModel, fault: str) -> None:
+        """Notes that an answer could not be used: it is counted, since it was paid and comes to nothing."""
+        unusable = self._line(model).seen.unusable
+        unusable[fault] = unusable.get(fault, 0) + 1
+
+    def said_of_unusable(self) -> str:
+        """A line for each model of which answers could not be used, for the error that ends a run; or nothing."""
+        said = ""
+        for each in self.lines:
+            found = Counter(each.seen.unusable) + Counter({
+                reason: n for reason, n in each.seen.failed.items() if reason in ("cut", "empty")
+            })  # fmt: skip
+            faults = ", ".join(f"{n:,} {fault}" for fault, n in found.most_common(3))
+            said += f"\n  {found.total():,} texts of {each.name} were unusable: {faults}" if found else ""
+        return said
 
     async def _find(self, line: Line, key: str, call: Call) -> Answer | Failure:
         response = self._cache.get(key)
@@ -138,7 +154,7 @@ def run_rows(
     n_rows: int,
     offline: bool = False,
     label: str,
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result]]:
     """Works many rows at once and gives back (number of the row, result) in the order of the rows.
 
     Args:
@@ -165,6 +181,8 @@ def run_rows(
         thread.start()
         stack.callback(worker.end, thread)
         while (found := done.get()) is not None:
+            if isinstance(found, UserError):
+                raise UserError(f"{found}{teacher.said_of_unusable()}")
             if isinstance(found, BaseException):
                 raise found
             progress.advance()

@@ -46,6 +46,8 @@ class Seen:
     n_in_flight: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     """Reason -> calls that gave no answer."""
+    unusable: dict[str, int] = field(default_factory=dict)
+    """Fault -> answers that the stage could not use."""
 
 
 @dataclass(kw_only=True)

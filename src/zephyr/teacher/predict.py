@@ -1,12 +1,16 @@
 """What asking will come to, before the first call: calls, tokens, cost and time, beside the budget."""
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zephyr.recipe.teacher import Budget, LanguageModel
 
 log = logging.getLogger("zephyr")
+
+OFFLINE = "ZEPHYR_OFFLINE"
+"""Environment variable that `zephyr run --offline` sets, for itself and for the inputs it runs: nothing is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +109,31 @@ def beyond_budget(prediction: Prediction, budget: Budget) -> list[str]:
     return found
 
 
-def announce(prediction: Prediction, budget: Budget) -> list[str]:
+def announce(prediction: Prediction, budget: Budget, *, at_most: bool = False) -> list[str]:
     """Says before the first call what is predicted, and warns of a budget that will not suffice; returns the warnings.
 
     It is no refusal: answers that are on disk cost nothing, and what a budget cuts off goes on with a higher one.
+    An offline run sends nothing: there is no warning of its budget.
+
+    Args:
+        prediction: what was reckoned.
+        budget: what it is compared with.
+        at_most: whether it rests on the longest answers allowed instead of lengths that were stated.
     """
-    log.info("  predicted: %s", sentence(prediction))
-    warnings = [f"{each}: the run will stop there" for each in beyond_budget(prediction, budget)]
+    log.info("  predicted: %s%s", sentence(prediction), " (answers at their longest)" if at_most else "")
+    if os.environ.get(OFFLINE):
+        return []
+    warnings = [f"{each}: {ends(each, at_most=at_most)}" for each in beyond_budget(prediction, budget)]
     for each in warnings:
         log.warning("  %s", each)
     return warnings
+
+
+def ends(beyond: str, *, at_most: bool) -> str:
+    """What comes of a budget that the prediction exceeds; the number of calls rests on no lengths."""
+    if at_most and beyond.startswith("budget.max_cost"):
+        return "the run may stop there (answers are reckoned at their longest; `expect` says how long they are)"
+    return "the run will stop there"
 
 
 def _short(n: float) -> str:

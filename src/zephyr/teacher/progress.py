@@ -75,6 +75,7 @@ class Progress:
         seen = [each.seen for each in self._teacher.lines]
         n_cached = sum(each.n_cached for each in seen)
         n_failed = sum(sum(each.failed.values()) for each in seen)
+        n_unusable = sum(sum(each.unusable.values()) for each in seen)
         sent = sum(each.n_answered for each in self._teacher.spending.models.values())
         sent -= sum(each.n_answered for each in self._teacher.spending.before.values())
         seconds = max(time.monotonic() - self._started, 1e-6)
@@ -82,6 +83,7 @@ class Progress:
         parts += [f"{sent / seconds:.1f}/s"] if sent else []
         parts += [f"{n_cached:,} from disk"] if n_cached else []
         parts += [f"{n_failed:,} failed"] if n_failed else []
+        parts += [f"{n_unusable:,} unusable"] if n_unusable else []
         parts += [f"cost {self._teacher.spending.cost:.2f}"] if self._teacher.spending.cost else []
         return ", ".join(parts)
 
