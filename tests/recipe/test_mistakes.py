@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a message stands whole
 
 import pytest
+from tests.recipe.conftest import CHECKOUT
 from tests.recipe.texts import DPO, SFT, changed
 
 from zephyr.recipe import RecipeError, load
@@ -158,7 +159,9 @@ TABLE = [
      ["dpo.yaml:12: train.global_batch_size: 32 sequences per step can't be cut into micro-batches of 3 on 4 processes "
       "(3 x 4 = 12 at once); what works: `train.global_batch_size` 24 or 36, or `launch.micro_batch_size` 2 or 4"]),
     ("{micro_batch_size: 8}", "{micro_batch_size: 1, processes: 8, machines: 3}",
-     ["dpo.yaml:16: launch.machines: 8 processes can't be spread evenly over 3 machines; `processes` counts them all"]),
+     ["dpo.yaml:16: launch.machines: 8 processes can't be spread evenly over 3 machines; `processes` counts them all; what works: `launch.machines=2`"]),
+    ("{micro_batch_size: 8}", "{micro_batch_size: 8, processes: 1, machines: 2}",
+     ["dpo.yaml:16: launch.machines: 1 process can't be spread evenly over 2 machines; `processes` counts them all; what works: `launch.machines=1`"]),
     ("{micro_batch_size: 8}", "{micro_batch_size: 8, processes: 4, strategy: single}",
      ["dpo.yaml:16: launch.strategy: `single` is one process, and `processes` says 4; write `auto`"]),
     ("{micro_batch_size: 8}", "{micro_batch_size: 8, processes: 4, strategy: ddp, shard_within_machine: true}",
@@ -172,7 +175,9 @@ TABLE = [
      ["dpo.yaml:4: adapter: an adapter on random weights learns nothing; start from a `model_name_or_path`"]),
     # other recipes
     ("sft.yaml", "stf.yaml",
-     ["dpo.yaml:3: model.model_name_or_path: there is no recipe `stf.yaml` in lab nor in .; "
+     ["dpo.yaml:3: model.model_name_or_path: there is no recipe `stf.yaml` in lab nor in .; did you mean sft.yaml?"]),
+    ("sft.yaml", "nothing-like-it.yaml",
+     ["dpo.yaml:3: model.model_name_or_path: there is no recipe `nothing-like-it.yaml` in lab nor in .; "
       "there are dpo.yaml, report.yaml, sft.yaml, world.yaml"]),
     ("sft.yaml", "world.yaml",
      ["dpo.yaml:3: model.model_name_or_path: a recipe of stage world makes no model; those of `cpt`, `sft` or `dpo` do"]),
@@ -188,6 +193,8 @@ TABLE = [
     # the stage
     ("stage: dpo", "stage: ddpo",
      ["dpo.yaml:1: stage: found `ddpo`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report` is expected; write `dpo`"]),
+    ("stage: dpo", "stage: binarise",
+     ["dpo.yaml:1: stage: found `binarise`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report` is expected; did you mean `binarize`?"]),
     ("stage: dpo\n", "",
      ["dpo.yaml: no `stage`. A recipe says `stage: sft` (`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report`) and has "
       "sections such as `model`, `data`, `train` and `launch`; `zephyr recipes` lists some to start from"]),
@@ -222,8 +229,21 @@ def test_a_file_that_is_no_recipe(write):
         "lab/zero3.yaml: no recipe but a configuration of accelerate; `accelerate launch --config_file` takes it"
     )
     with pytest.raises(RecipeError) as error:
+        load(CHECKOUT / "recipes/clusters/slurm.yaml")
+    assert "no recipe but a cluster's file; `zephyr run RECIPE --slurm FILE` takes it" in str(error.value)
+    with pytest.raises(RecipeError) as error:
         load(write("other.yaml", "flavour: sweet\n"))
     assert str(error.value).splitlines()[1] == "lab/other.yaml:1: flavour: no recipe has such a key"
+
+
+def test_wording_is_a_file_or_the_toolkits_own_and_no_recipe():
+    with pytest.raises(RecipeError) as error:
+        load(CHECKOUT / "recipes/mini/feedback.yaml", ["principles=nix", "judging.rubric=nofile.yaml"])
+    expected = "`zephyr`, or the path of a file that exists, is expected"
+    assert str(error.value).splitlines() == [
+        f"override judging.rubric=nofile.yaml: judging.rubric: found `nofile.yaml`; {expected}",
+        f"override principles=nix: principles: found `nix`; {expected}",
+    ]
 
 
 def test_a_flat_recipe_of_another_toolkit_is_translated_key_by_key(write):

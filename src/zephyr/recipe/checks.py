@@ -143,9 +143,11 @@ def _launch(launch: dict[str, Any]) -> Iterator[Found]:
     processes = _count(launch, "processes") if "processes" in launch else 1
     machines = _count(launch, "machines") if "machines" in launch else 1
     if processes and machines and processes % machines:
+        fewer = max(n for n in range(1, machines) if processes % n == 0)
         yield (
             ("launch", "machines"),
-            f"{processes} processes can't be spread evenly over {machines} machines; `processes` counts them all",
+            f"{processes} process{'es' if processes > 1 else ''} can't be spread evenly over {machines} machines; "
+            f"`processes` counts them all; what works: `launch.machines={fewer}`",
         )
     strategy = launch.get("strategy", "auto")
     if strategy == "single" and processes and processes > 1:

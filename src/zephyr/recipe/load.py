@@ -15,6 +15,7 @@ from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, 
 from zephyr.recipe.reader import Document
 from zephyr.recipe.references import (
     TEMPLATES,
+    WORDINGS,
     absolute,
     artefact_of,
     is_run_directory,
@@ -162,17 +163,18 @@ def _resolve(
             inputs.append(known[place])
             continue
         found = locate(text, origin, file)
-        if found is None and names_a_recipe(text):
+        named = TEMPLATES if parts[-1] == "chat_template" else WORDINGS
+        if found is None and names_a_recipe(text) and kind != "file":
             document.problems.add(origin, parts, no_recipe(text, origin, file))
         elif found and kind not in ("file", "path") and (names_a_recipe(text) or is_run_directory(found)):
             each = _input(parts, found, kind, document, reading, above)
             if each:
                 inputs.append(each)
                 _put(data, parts, str(each.path), kind)
-        elif kind == "file" and text not in TEMPLATES and not (found and found.is_file()):
-            expected = f"{listed(TEMPLATES)}, or the path of a file that exists, is expected"
+        elif kind == "file" and text not in named and not (found and found.is_file()):
+            expected = f"{listed(named)}, or the path of a file that exists, is expected"
             document.problems.add(origin, parts, f"found `{text}`; {expected}")
-        elif kind != "file" or text not in TEMPLATES:
+        elif kind != "file" or text not in named:
             _put(data, parts, str(found) if found else absolute(text, origin, file))
     return data, tuple(inputs)
 

@@ -1,5 +1,6 @@
 """Texts in a recipe that name a local file or another recipe, and what of that recipe's output they mean."""
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from zephyr.recipe.schema import MAKES_A_MODEL, MAKES_A_TOKENIZER, ROWS
 RECIPE_FILES = (".yaml", ".yml")
 TEMPLATES = ("zephyr", "tokenizer")
 """Chat templates that are named, not pathed."""
+WORDINGS = ("zephyr",)
+"""The same for what models are told: prompts, principles, rubrics."""
 LOCAL_FILES = (".jsonl", ".json", ".parquet", ".csv", ".jinja", ".txt", ".arrow")
 
 
@@ -107,9 +110,9 @@ def no_recipe(text: str, origin: Origin, recipe_file: Path) -> str:
     looked = dict.fromkeys([shown(folder), shown(Path.cwd())])
     beside = (folder / text).parent
     there = sorted(path.name for path in beside.glob("*.yaml")) if beside.is_dir() else []
-    return f"there is no recipe `{text}` in {' nor in '.join(looked)}" + (
-        f"; there are {', '.join(there[:8])}" if there else ""
-    )
+    near = difflib.get_close_matches(Path(text).stem, [Path(name).stem for name in there], n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}.yaml?" if near else f"; there are {', '.join(there[:8])}" if there else ""
+    return f"there is no recipe `{text}` in {' nor in '.join(looked)}{hint}"
 
 
 def only_for_hub(document: Document, parts: Parts, kind: str) -> Iterator[tuple[Parts, str]]:

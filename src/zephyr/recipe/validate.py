@@ -1,5 +1,6 @@
 """A recipe's data against the schema: every mistake of a file, or the typed recipe."""
 
+import difflib
 import json
 import re
 from functools import cache
@@ -43,6 +44,10 @@ def stage_of(document: Document) -> str | None:
         text = "no recipe but a configuration of accelerate; `accelerate launch --config_file` takes it"
         problems.add(Origin(file=mark.origin.file), "", text)
         return None
+    if OF_A_CLUSTER & document.data.keys():
+        text = "no recipe but a cluster's file; `zephyr run RECIPE --slurm FILE` takes it"
+        problems.add(Origin(file=mark.origin.file), "", text)
+        return None
     flat = [key for key in document.data if not inside_any(key)]
     about = "This looks like a flat recipe of another toolkit. " if len(flat) > len(document.data) / 2 else ""
     problems.add(
@@ -57,11 +62,16 @@ def stage_of(document: Document) -> str | None:
     return None
 
 
+OF_A_CLUSTER = {"time_limit", "partition"}
+"""Keys that a cluster's file has (zephyr.launch.cluster), and neither a recipe nor another toolkit's."""
+
+
 def advice_for_stage(stage: str) -> str:
     """The stage that another toolkit's word means, as the end of a sentence."""
     meant = {"dsft": "sft", "ddpo": "dpo", "pretrain": "cpt", "pt": "cpt", "pretraining": "cpt", "eval": "evaluate",
              "evaluation": "evaluate", "mini": "world"}.get(stage.lower())  # fmt: skip
-    return f"; write `{meant}`" if meant else ""
+    near = difflib.get_close_matches(stage.lower(), RECIPES, n=1, cutoff=0.6)
+    return f"; write `{meant}`" if meant else f"; did you mean `{near[0]}`?" if near else ""
 
 
 def inside_any(key: str) -> bool:
