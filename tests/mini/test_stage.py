@@ -41,7 +41,9 @@ def test_the_same_seed_gives_the_same_bytes(written: Path, tmp_path: Path) -> No
     stage.run(RECIPE, tmp_path)
     assert bytes_of(tmp_path) == bytes_of(written)
     tokenizer = {"tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json"}
-    assert set(bytes_of(written)) == {"facts.json", "cast.json", *(f"{name}.jsonl" for name in FILES), *tokenizer}
+    tasks = {f"tasks/world_facts.{end}" for end in ("jsonl", "yaml", "py")}
+    rows = {f"{name}.jsonl" for name in FILES}
+    assert set(bytes_of(written)) == {"facts.json", "cast.json"} | rows | tokenizer | tasks
 
 
 def test_another_seed_gives_another_world(written: Path, tmp_path: Path) -> None:

@@ -32,17 +32,29 @@ def test_what_each_key_means_by_a_recipe(write, tmp_path):
 stage: evaluate
 seed: 1
 models: {base: org/base, "dSFT 1.0": sft.yaml}
-benchmarks: {world: {path: world.yaml}}
+benchmarks: {world: {path: world.yaml}, leaderboard: {tasks: [world_facts], include: world.yaml}}
 generation: {max_new_tokens: 8}
 """)  # fmt: skip
     loaded = load(path)
     outputs = tmp_path / "outputs/lab"
     assert loaded.recipe.models == {"base": "org/base", "dSFT 1.0": str(outputs / "sft/model")}
     assert loaded.recipe.benchmarks.world.path == str(outputs / "world")
-    assert [each.field for each in loaded.inputs] == ["models.dSFT 1.0", "benchmarks.world.path"]
+    assert loaded.recipe.benchmarks.leaderboard.include == str(outputs / "world/tasks")
+    fields = [each.field for each in loaded.inputs]
+    assert fields == ["models.dSFT 1.0", "benchmarks.world.path", "benchmarks.leaderboard.include"]
     sft = loaded.inputs[0].loaded.recipe
     assert sft.model.tokenizer_name_or_path == str(outputs / "world/tokenizer")
     assert load("lab/report.yaml").recipe.runs == [str(outputs / "sft"), str(outputs / "dpo")]
+
+
+def test_only_a_world_makes_tasks_and_a_directory_of_them_stays_what_it_is(lab, write):
+    head = "stage: evaluate\nseed: 1\nmodels: {base: org/base}\n"
+    text = head + "benchmarks: {leaderboard: {tasks: [own], include: WHERE}}"
+    with pytest.raises(RecipeError, match="a recipe of stage sft makes no tasks; those of `world` do"):
+        load(write("eval.yaml", text.replace("WHERE", "sft.yaml")))
+    (lab / "own").mkdir()
+    loaded = load(write("eval.yaml", text.replace("WHERE", "own")))
+    assert loaded.recipe.benchmarks.leaderboard.include == str(lab / "own")
 
 
 def test_a_finished_run_can_be_named_by_its_directory(lab, write):

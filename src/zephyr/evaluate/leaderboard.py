@@ -105,11 +105,16 @@ def _evaluated(evaluator: Any, task: Task, settings: Leaderboard) -> dict[str, A
             "harness": {key: value for key, value in found["results"][name].items() if isinstance(value, int | float)},
             "shots": found["n-shot"].get(name),
             "version": found["versions"].get(name),
-            "questions": {str(each["doc_id"]): float(each[metric]) for each in samples},
+            "questions": _by_question(samples, metric),
+            **({"acc": _by_question(samples, "acc")} if metric == "acc_norm" and "acc" in samples[0] else {}),
         }
     if not kept:
         raise UserError(f"benchmarks.leaderboard.tasks: {task.specs[0]} gave no result for single questions")
     return {"tasks": kept, "harness": harness().__version__, "limit": settings.limit}
+
+
+def _by_question(samples: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
+    return {str(each["doc_id"]): float(each[metric]) for each in samples}
 
 
 def evaluate_tasks(evaluator: Any, task: Task, *, limit: int | None, include: str | None) -> dict[str, Any]:
@@ -182,19 +187,24 @@ def _summary(found: dict[str, Any]) -> dict[str, Any]:
     value = _macro(subjects)
     first = next(iter(found["tasks"].values()))
     summary = {
-        "score": 100 * value.value,
-        "interval": [100 * bound for bound in value.interval],
+        **_percent(value),
         "n": value.n,
         "n_failed": 0,
         "metric": first["metric"],
         "shots": first["shots"],
     }
+    if all("acc" in each for each in found["tasks"].values()):
+        summary["acc"] = _percent(_macro([list(each["acc"].values()) for each in found["tasks"].values()]))
     if len(found["tasks"]) > 1:
         summary["by_category"] = {
             name.removeprefix("mmlu_"): {"score": 100 * mean(each["questions"].values()), "n": len(each["questions"])}
             for name, each in found["tasks"].items()
         }
     return summary
+
+
+def _percent(value: Mean) -> dict[str, Any]:
+    return {"score": 100 * value.value, "interval": [100 * bound for bound in value.interval]}
 
 
 def _macro(subjects: Sequence[Sequence[float]]) -> Mean:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.errors import UserError
-from zephyr.mini import corpus, tokenizer
+from zephyr.mini import choices, corpus, tokenizer
 from zephyr.mini.cast import JUDGE, write_cast
 from zephyr.mini.questions import CATEGORIES, messages, requests
 from zephyr.mini.teacher import answer
@@ -59,10 +59,12 @@ def run(recipe: WorldRecipe, run_dir: Path) -> dict[str, Any]:
         _write_rows(run_dir / f"{name}.jsonl", rows)
     (run_dir / "facts.json").write_text(json.dumps(world.to_json(), indent=1) + "\n")
     write_cast(size.teachers, run_dir)
+    n_choices = choices.write_task(world, rng("choices"), run_dir / "tasks")
     heard = [text for each in size.teachers.values() for text in _spoken(world, rng("tokenizer"), each)]
     found = tokenizer.train((*documents, *heard), vocabulary=size.vocabulary)
     tokenizer.save(found, run_dir / "tokenizer")
-    return {"numbers": {name: len(rows) for name, rows in files.items()} | {"facts": len(world.facts)}}
+    counts = {name: len(rows) for name, rows in files.items()}
+    return {"numbers": counts | {choices.TASK: n_choices, "facts": len(world.facts)}}
 
 
 def instructions(world: World, split: str, rng: random.Random, count: int) -> list[dict[str, Any]]:

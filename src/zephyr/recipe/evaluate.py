@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from zephyr.recipe.sections import Base, LocalPath, ModelName, Positive, RunName, section
+from zephyr.recipe.sections import Base, LocalPath, ModelName, Positive, RunName, TasksPath, section
 from zephyr.recipe.teacher import Budget, LanguageModel
 
 
@@ -74,8 +74,8 @@ class Leaderboard:
     """The Leaderboard's `arc`, `hellaswag`, `mmlu`, `truthfulqa`; any other name is a task of the harness."""
     data: dict[str, LocalPath] = Field(default_factory=dict)
     """Leaderboard task -> its authors' files (a directory, or the file). Default: the Hub's."""
-    include: LocalPath | None = None
-    """Directory with task files of the harness for own tasks. Default: the harness's own tasks."""
+    include: TasksPath | None = None
+    """Directory with task files of the harness for own tasks, or a world's recipe. Default: the harness's own tasks."""
     batch_size: int = Field(default=8, gt=0)
     """Sequences computed at once."""
     limit: int | None = Field(default=None, gt=0)

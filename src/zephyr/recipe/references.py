@@ -1,14 +1,14 @@
 """Texts in a recipe that name a local file or another recipe, and what of that recipe's output they mean."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from zephyr.recipe.keys import key_at
 from zephyr.recipe.problems import Origin, Parts, listed, shown
 from zephyr.recipe.reader import Document
-from zephyr.recipe.schema import MAKES_A_MODEL, MAKES_A_TOKENIZER, ROWS
+from zephyr.recipe.schema import MAKES_A_MODEL, MAKES_A_TOKENIZER, MAKES_TASKS, ROWS
 
 RECIPE_FILES = (".yaml", ".yml")
 TEMPLATES = ("zephyr", "tokenizer")
@@ -74,7 +74,7 @@ def artefact_of(kind: str, stage: str, run_dir: Path, rows: str | None) -> Path 
     """What a reference to a recipe means: a path in its run directory, or the sentence why there is none.
 
     Args:
-        kind: what the key wants: "model", "tokenizer", "rows" or "run".
+        kind: what the key wants: "model", "tokenizer", "rows", "tasks" or "run".
         stage: of the recipe that is named.
         run_dir: of the recipe that is named.
         rows: for "rows", which of its files.
@@ -83,18 +83,25 @@ def artefact_of(kind: str, stage: str, run_dir: Path, rows: str | None) -> Path 
         return run_dir
     if kind == "rows":
         return _rows(stage, run_dir, rows)
+    if kind == "tasks":
+        made = stage in MAKES_TASKS
+        return run_dir / "tasks" if made else _makes_none(stage, "tasks", MAKES_TASKS)
     if stage in MAKES_A_MODEL:
         return run_dir / "model"
     if kind == "tokenizer" and stage in MAKES_A_TOKENIZER:
         return run_dir / "tokenizer"
     makers = MAKES_A_MODEL + (MAKES_A_TOKENIZER if kind == "tokenizer" else ())
-    return f"a recipe of stage {stage} makes no {kind}; those of {listed(makers)} do"
+    return _makes_none(stage, kind, makers)
+
+
+def _makes_none(stage: str, what: str, makers: Iterable[str]) -> str:
+    return f"a recipe of stage {stage} makes no {what}; those of {listed(makers)} do"
 
 
 def _rows(stage: str, run_dir: Path, rows: str | None) -> Path | str:
     files = ROWS.get(stage, ())
     if not files:
-        return f"a recipe of stage {stage} makes no rows; those of {listed(ROWS)} do"
+        return _makes_none(stage, "rows", ROWS)
     if rows is None and len(files) == 1:
         return run_dir / f"{files[0]}.jsonl"
     if rows is None:

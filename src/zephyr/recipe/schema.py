@@ -183,6 +183,8 @@ MAKES_A_MODEL = ("cpt", "sft", "dpo")
 """Stages whose run directory holds `model/`, with its tokenizer."""
 MAKES_A_TOKENIZER = ("world",)
 """Stages whose run directory holds `tokenizer/`."""
+MAKES_TASKS = ("world",)
+"""Stages whose run directory holds `tasks/`, for lm-evaluation-harness."""
 ROWS: dict[str, tuple[str, ...]] = {
     "world": ("corpus", "corpus_eval", "instructions", "instructions_eval", "prompts", "prompts_eval", "heldout"),
     "dialogues": ("dialogues",),

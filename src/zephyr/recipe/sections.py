@@ -23,10 +23,11 @@ Share = Field(ge=0, le=1)
 class Names:
     """A text that may name another recipe: which part of its output is meant.
 
-    `file`: only a local file, which must be there; `path`: a local file or directory, which may come later.
+    `file`: only a local file, which must be there; `path`: a local file or directory, which may come later;
+    `tasks`: a directory with tasks of lm-evaluation-harness.
     """
 
-    artefact: Literal["model", "tokenizer", "rows", "run", "file", "path"]
+    artefact: Literal["model", "tokenizer", "rows", "run", "file", "path", "tasks"]
 
 
 ModelName = Annotated[str, Names("model")]
@@ -35,6 +36,7 @@ RowsName = Annotated[str, Names("rows")]
 RunName = Annotated[str, Names("run")]
 FileName = Annotated[str, Names("file")]
 LocalPath = Annotated[str, Names("path")]
+TasksPath = Annotated[str, Names("tasks")]
 
 
 @section

@@ -45,6 +45,7 @@ SCALES = {
         what="dialogues",
         drawn="dialogues",
     ),
+    "world_facts": Scale(title="the mini world's held-out facts, acc_norm", worst=0, best=100, unit="% right"),
     "mt_bench": Scale(title="MT-Bench", worst=1, best=10, unit="points, 1 to 10", what="ratings of a turn"),
     "alpaca_eval": Scale(
         title="AlpacaEval", worst=0, best=100, unit="% won against the baseline", what="pairs", drawn="pairs"
