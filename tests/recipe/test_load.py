@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.recipe.conftest import CHECKOUT
 from tests.recipe.texts import DPO, SFT, changed
 
 from zephyr.recipe import RecipeError, load
@@ -144,6 +145,20 @@ def test_the_same_work_has_the_same_identity(write, what, old, new):
     before = load("lab/dpo.yaml")
     after = load(write("dpo2.yaml", changed(DPO, (old, new))))
     assert after.run_id == before.run_id
+
+
+@pytest.mark.parametrize(
+    ("recipe", "tolerance"),
+    [
+        ("feedback", "max_set_aside_share=0.9"),
+        ("feedback", "max_unusable_share=0.9"),
+        ("dialogues", "dialogues.max_set_aside_share=0.9"),
+        ("binarize", "data.max_unusable_share=0.9"),
+    ],
+)
+def test_how_many_rows_may_fail_is_no_science(recipe, tolerance):
+    file = CHECKOUT / f"recipes/mini/{recipe}.yaml"
+    assert load(file, [tolerance]).run_id == load(file).run_id != load(file, ["seed=99"]).run_id
 
 
 def test_the_identity_does_not_depend_on_the_place(lab, tmp_path, monkeypatch):

@@ -91,6 +91,8 @@ def is_science(data: dict[str, Any], parts: Parts) -> bool:
     """Whether a value of a recipe changes what its run computes."""
     if any(dotted(parts[: n + 1]) in NOT_SCIENCE for n in range(len(parts))):
         return False
+    if data.get("stage") == "binarize" and dotted(parts) == "data.max_unusable_share":
+        return False  # says when the run is refused, not what it makes
     key = key_at(data["stage"], parts) if data.get("stage") in RECIPES else None
     if key is None or key.section not in (LanguageModel, Budget):
         return True

@@ -198,6 +198,6 @@ NOT_SCIENCE = {
     "name", "description", "output_dir", "launch", "expect", "model.attn_implementation",
     "train.logging_steps", "train.eval_steps", "train.save_steps", "train.save_total_limit", "train.report_to",
     "workers", "until", "benchmarks.mt_bench.max_failed_share", "benchmarks.alpaca_eval.max_failed_share",
-    "benchmarks.leaderboard.batch_size",
+    "benchmarks.leaderboard.batch_size", "max_set_aside_share", "max_unusable_share", "dialogues.max_set_aside_share",
 }  # fmt: skip
 """Keys that don't change what a run computes, so that they may differ in the same run directory."""
