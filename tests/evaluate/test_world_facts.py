@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mini.small import RECIPE
+from zephyr.errors import UserError
 from zephyr.mini import stage
 from zephyr.recipe import load
 from zephyr.run import execute
@@ -73,6 +74,16 @@ def test_figures_are_those_of_the_harness_wherever_the_world_lies(world_dir, mod
             assert each["interval"][0] <= each["score"] <= each["interval"][1]
     assert 0 < result["scores"]["one"]["world_facts"]["score"] < 100
     assert [each["benchmark"] for each in result["comparisons"]] == ["world_facts"]
+
+
+def test_a_world_without_the_task_says_so_before_a_model_is_loaded(world_dir, tmp_path):
+    recipe = tmp_path / "leaderboard.yaml"
+    recipe.write_text(
+        "stage: evaluate\nseed: 0\nmodels: {none: org/none}\n"
+        f"benchmarks:\n  leaderboard: {{tasks: [world_facts], include: {world_dir}/nothing}}\n"
+    )
+    with pytest.raises(UserError, match=r"include: there is no directory .*/nothing"):
+        execute(load(recipe, [f"output_dir={tmp_path}/run"]))
 
 
 def test_a_model_that_knows_the_world_is_right(world_dir, models, tmp_path):

@@ -31,9 +31,15 @@ def generate(recipe: EvaluateRecipe, run_dir: Path) -> None:
     """Every model of `models` is evaluated on every task; what is there already is not done again.
 
     Raises:
-        UserError: the harness is not installed, a task is unknown, its data can't be had, or a model can't be found.
+        UserError: the harness is not installed, a task is unknown, its data can't be had, or a model or directory can't
+            be found.
     """
     settings = _settings(recipe)
+    if settings.include and not Path(settings.include).is_dir():
+        raise UserError(
+            f"benchmarks.leaderboard.include: there is no directory {settings.include}.\n"
+            "Where a world should have written it, the world is of an earlier version: remove its run and run it again"
+        )
     tasks = {name: _task(settings, name, run_dir) for name in settings.tasks}
     for name, model in recipe.models.items():
         missing = [task for task in tasks if not _file(run_dir, name, task).is_file()]
