@@ -18,6 +18,15 @@ from zephyr.data.filters.truecase import truecase, truecased
         ("Well, i think i'm right and i've said so.", "Well, I think I'm right and I've said so."),
         ("élan is a word. été is another.", "Élan is a word. Été is another."),
         ("Bake at 200 degrees. then let it cool.", "Bake at 200 degrees. Then let it cool."),
+        ("i boil it for 8 minutes.", "I boil it for 8 minutes."),
+        (
+            "It rained. i ride the bus then.\ni hear that you walk",
+            "It rained. I ride the bus then.\nI hear that you walk",
+        ),
+        (
+            "It was late and the shop was shut. i fry rice for lunch.",
+            "It was late and the shop was shut. I fry rice for lunch.",
+        ),
     ],
 )
 def test_mends(written: str, wanted: str):
@@ -47,6 +56,14 @@ def test_mends(written: str, wanted: str):
         "Version 3.5. released in May, v2. out in June",
         "The U.S. government met J. r. Smith.",
         "Poi i bambini vanno a casa, i miei e i tuoi.",
+        "i dag er det for sent.",
+        "i ragazzi mangiano il pane con la nonna.",
+        "Put this into Italian: the boys eat the bread.\ni ragazzi mangiano il pane in casa",
+        "i poszedł do domu, bo było późno.",
+        "It counts the rows. i starts at the first of them. i of them are left.",
+        "Take the row a[i]. i grow with the rows that you read.",
+        "The parts are:\ni apples and what they cost\nii pears and what they cost",
+        "Let n be the length. i run through all of them.",
         "label: positive",
         "yes",
     ],

@@ -1,7 +1,8 @@
 """Capitals at the start of sentences and for "I", where text was written without (section 4.1 of the paper: about 5 %).
 
 Only what is surely wrong is mended: a full stop, question or exclamation mark, blanks, and a small letter on the same
-line; a turn that starts with a small letter; "i" before a verb of the first person. Code, addresses, abbreviations,
+line; a turn that starts with a small letter; "i" before a verb of the first person, and where a sentence of plainly
+English words begins, whatever the verb. Code, addresses, abbreviations,
 initials, list markers, ellipses, tags after speech ("Stop!" she said) and words that are written small (iPhone, npm,
 x1) stay as they are. Applied twice it changes nothing more.
 """
@@ -44,6 +45,25 @@ VARIABLE = re.compile(
     r"\bi-?th\b|\b(?:index|integer|element|first|value|variable|for) i\b|\bi(?:,| and) j\b|\bi ?[=<>+]"
 )
 """Signs that "i" is a variable in a text, so that none of them is touched there."""
+OPENING = re.compile(r"(?:\A|\n)[ \t]{0,3}(i)(?= )")
+"""A small "i" at the start of a line; within one, SENTENCE finds it."""
+SENTENCE_OF_I = re.compile(r"i ([a-z]{2,})\b([^.!?\n]*)")
+"""From the "i" on: the next word, and the rest of its sentence."""
+COUNTED = re.compile(r"\[i\]|`i`|\(i\)|\bi ?[-*/^]|^\s*ii\b|(?<!['’])\b[jkn]\b", re.MULTILINE)
+"""Further signs that "i" is a variable or the number one of a list; the rules above need none, they know the verb."""
+NOT_AFTER_I = frozenset("of to in on at by for from is are as or if than into times plus minus equals th".split())
+"""After "i" these tell of a variable or a number rather than of the pronoun."""
+ALSO_AFTER_I = frozenset("was always sometimes perhaps besides nowadays focus thus".split())
+"""Words in -s that follow the pronoun; others in -s are verbs of a third person ("i counts the rows")."""
+ENGLISH = frozenset(
+    "the and of it was with that this these those you your they them their from about which what when where then "
+    "than because would could should been every there here after before until while some other each into "
+    "through them him his she who whom whose how why out off again very much many only".split()
+)
+"""Words that neither Italian, Polish, Czech, Croatian, Catalan nor the Scandinavian languages have: all those that have
+an "i" of their own."""
+ENGLISH_IN_ENGLISH = ENGLISH | frozenset("for an is up more not be".split())
+"""Words that tell of English where the rest of the turn does."""
 ABBREVIATIONS = frozenset(
     "sq cu fl e.g i.e eg ie etc vs viz cf al approx ca no nos vol p pp ed eds fig figs eq sec ch ref est min max avg "
     "dept inc ltd co corp bros mr mrs ms dr prof sr jr st ave blvd rd mt ft gen col sgt capt lt hon rev sen "
@@ -97,7 +117,28 @@ def _places(text: str, kept: list[tuple[int, int]]) -> list[int]:
 
 def _pronouns(text: str) -> list[int]:
     """Positions of "i" that stand for the one who writes."""
-    return [match.start() for match in PRONOUN.finditer(text)] + [match.start(1) for match in ASKED.finditer(text)]
+    known = [match.start() for match in PRONOUN.finditer(text)] + [match.start(1) for match in ASKED.finditer(text)]
+    return known if COUNTED.search(text) else [*known, *_openings(text)]
+
+
+def _openings(text: str) -> list[int]:
+    """Positions of "i" that begin a sentence which is plainly English, whatever its verb is."""
+    begins = [match.start(1) for match in OPENING.finditer(text)]
+    begins += [match.start(3) for match in SENTENCE.finditer(text) if match[3] == "i" and _ends_sentence(text, match)]
+    return [begin for begin in begins if (found := SENTENCE_OF_I.match(text, begin)) and _english(text, found)]
+
+
+def _english(text: str, sentence: re.Match[str]) -> bool:
+    """Whether the words after "i" are English, and the first of them one that follows the pronoun."""
+    verb = sentence[1]
+    third_person = verb.endswith("s") and not verb.endswith("ss") and verb not in ALSO_AFTER_I
+    words = set(re.findall(r"[^\W\d_]+", sentence[0].casefold()))
+    if third_person or verb in NOT_AFTER_I or not sentence[0].isascii():
+        return False
+    if ENGLISH & words:
+        return True
+    whole = re.findall(r"[^\W\d_]+", text.casefold())
+    return bool(ENGLISH_IN_ENGLISH & words) and 5 * sum(word in ENGLISH for word in whole) >= len(whole)
 
 
 def _opens_prose(text: str, word: str) -> bool:
