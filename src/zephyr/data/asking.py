@@ -1,9 +1,10 @@
 """Asking until a text can be used, and what is said of rows for which none could be had."""
 
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,40 @@ class Guard:
         )
 
 
+class Gate:
+    """Lets few rows at a time to a model of which nothing usable has come yet, and afterwards all.
+
+    Otherwise hundreds of rows, all those in work, would have been asked about before the first of them is given up.
+    Used in one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._slots, self._n_waiting, self._open = asyncio.Semaphore(MOST_FOR_NOTHING), 0, False
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Around what is done with a row."""
+        if self._open:
+            yield
+            return
+        self._n_waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._n_waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def open(self) -> None:
+        """Something usable came."""
+        if not self._open:
+            self._open = True
+            for _ in range(self._n_waiting):
+                self._slots.release()
+
+
 def fault_lines(reasons: Counter[str], examples: Mapping[str, SetAside]) -> str:
     """What went wrong, how often, and of the commonest the beginning of a raw text."""
     lines = []
@@ -154,7 +189,8 @@ def _example(found: SetAside) -> list[str]:
     raw, fault = next(((each["raw"], each["fault"]) for each in reversed(found.attempts) if each["raw"]), (None, ""))
     if raw is None:
         return [f"          e.g. {found.detail}"] if found.detail else []
-    return [f"          e.g. {fault}", f"          in the text: {excerpt(raw, EXCERPT)}"]
+    said = [f"          e.g. {fault}"] if fault != found.reason else []
+    return [*said, f"          in the text: {excerpt(raw, EXCERPT)}"]
 
 
 def ways_out(again: str, allowed: str = "") -> str:
@@ -162,7 +198,7 @@ def ways_out(again: str, allowed: str = "") -> str:
     return (
         "What was answered is on disk and is not asked again, texts that can't be used among it; what failed at the "
         "server is.\n"
-        f"Ways out: {again} asks once more for what can't be used, at little cost; a longer `max_tokens` for what was "
+        f"Ways out: {again} asks again for what can't be used, at little cost; a longer `max_tokens` for what was "
         f"cut; another model or wording{allowed}"
     )
 

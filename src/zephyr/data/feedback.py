@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.data.asking import (
+    Gate,
     Guard,
     SetAside,
     ask_usable,
@@ -93,9 +94,11 @@ def run(recipe: FeedbackRecipe, run_dir: Path) -> dict[str, Any]:
     warned = announce(predicted, recipe.budget, at_most=recipe.expect is None)
     figures, failed, guard = Figures(rubric), Counter[str](), _guard(recipe, run_dir, len(prompts.usable))
     with set_aside_kept(run_dir), row_files(run_dir, "feedback", "set_aside") as files:
+        gate = Gate()
         outcomes = run_rows(
-            prompts.usable, lambda teacher, prompt: work(teacher, recipe, rubric, principles, prompt), label="feedback",
-            models=models_of(recipe), budget=recipe.budget, folder=run_dir, n_rows=len(prompts.usable),
+            prompts.usable, lambda teacher, prompt: work(teacher, recipe, rubric, principles, prompt, gate),
+            models=models_of(recipe), budget=recipe.budget, folder=run_dir, label="feedback",
+            n_rows=len(prompts.usable),
         )  # fmt: skip
         with closing(outcomes):
             for _, outcome in outcomes:
@@ -171,16 +174,24 @@ def read_prompts(recipe: FeedbackRecipe, run_dir: Path) -> Prompts:
 
 
 async def work(
-    teacher: Teacher, recipe: FeedbackRecipe, rubric: Rubric, principles: dict[str, Principle] | None, prompt: Prompt
+    teacher: Teacher,
+    recipe: FeedbackRecipe,
+    rubric: Rubric,
+    principles: dict[str, Principle] | None,
+    prompt: Prompt,
+    gate: Gate,
 ) -> Outcome:
-    """Some models of the pool answer the prompt, then the judge scores their answers."""
+    """Some models of the pool answer the prompt, then the judge, whose gate it is, scores their answers."""
     drawn_models = models_for(recipe, prompt.prompt_id)
     found = await asyncio.gather(*(_answer(teacher, recipe, principles, prompt, name) for name in drawn_models))
     completions = [each for each in found if isinstance(each, Completion)]
     failed = tuple(each for each in found if isinstance(each, Failed))
     if len(completions) < (recipe.min_answers or recipe.answers_per_prompt):
         return _set_aside(prompt, completions, failed, failed[0].set_aside, [])
-    judged = await judge_answers(teacher, recipe, rubric, prompt, [each.text for each in completions])
+    async with gate.passing():
+        judged = await judge_answers(teacher, recipe, rubric, prompt, [each.text for each in completions])
+    if any(each["raw"] for each in judged.raw):
+        gate.open()
     if isinstance(judged, NotJudged):
         return _set_aside(prompt, completions, failed, judged.set_aside, judged.raw)
     row = scored_row(prompt, completions, judged, rubric) | {"judge": recipe.judge.model, "failed": _failures(failed)}
