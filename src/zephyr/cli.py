@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as stopped:
         return say_interrupted(stopped)
     except KeyboardInterrupt:
-        hint = "; the same command continues from the last checkpoint" if words[:1] == ["run"] else ""
+        hint = "; the same command goes on with what is there" if words[:1] == ["run"] else ""
         print(f"\nstopped{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `zephyr plan ... | head`
