@@ -22,7 +22,11 @@ def started(url: str, folder: Path, cache: Path, timeout_s: float = 1.0) -> subp
     words = [sys.executable, "-m", "tests.teacher.killed", url, str(N_ROWS), str(N_CALLS), str(folder)]
     model = {"max_concurrency": CONCURRENCY, "timeout_s": timeout_s, "max_attempts": 8}
     environment = os.environ | {"ZEPHYR_CACHE": str(cache), "MODEL": json.dumps(model)}
-    return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    # a shell's background job ignores SIGINT, and so would all it starts
+    return subprocess.Popen(
+        words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def on_disk(cache: Path) -> set[str]:
