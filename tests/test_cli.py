@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.cli import find, main, split_overrides
+from zephyr.arguments import split_overrides
+from zephyr.cli import find, main
 
 ROOT = Path(__file__).parents[1]
 

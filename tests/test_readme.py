@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.cli import main, parser, split_overrides
+from zephyr.arguments import parser, split_overrides
+from zephyr.cli import main
 from zephyr.recipe import load
 
 ROOT = Path(__file__).parents[1]

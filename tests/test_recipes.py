@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.cli import parser, split_overrides
+from zephyr.arguments import parser, split_overrides
 from zephyr.data.template import Template
 from zephyr.plan.catalogue import catalogue, header
 from zephyr.plan.plan import as_json, flat, make_plan

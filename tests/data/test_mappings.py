@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from zephyr.cli import parser, split_overrides
+from zephyr.arguments import parser, split_overrides
 from zephyr.data.shapes import Preference, Unusable
 from zephyr.data.ultrafeedback import ScoredPrompt
 from zephyr.data.usable import read_rows

@@ -9,7 +9,6 @@ import hashlib
 import json
 import random
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.served import served
 from tests.teacher import server
 
-ROOT = Path(__file__).parents[2]
 ANSWER = re.compile(r'<answer id="(\w)">\n(.*?)\n</answer>', re.DOTALL)
 ASPECTS = {"instruction_following": 5, "truthfulness": 5, "honesty": 5, "helpfulness": 5, "overall": 10}
 GOOD = ("plain", "prose", "fence", "quotes", "text", "list", "lines")
@@ -125,16 +124,9 @@ class Writer(server.Server):
 @contextmanager
 def writing(log: Path, **habits: object) -> Iterator[str]:
     """A server in a process of its own; yields its base URL."""
-    words = [sys.executable, "-m", "tests.data.writing_server", str(log)]
-    words += [f"{name}={json.dumps(value)}" for name, value in habits.items()]
-    process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin and process.stdout
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.terminate()
-        process.wait()
+    given = [f"{name}={json.dumps(value)}" for name, value in habits.items()]
+    with served("tests.data.writing_server", str(log), *given) as url:
+        yield url
 
 
 if __name__ == "__main__":

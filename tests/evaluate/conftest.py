@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mini.small import RECIPE
+from zephyr.mini import stage
+
 SHARED = Path(__file__).parents[2] / "../shared/data"
 SINGLE = "[Task]\nRate it.\n[Question]\n{question}\n[Answer]\n{answer}"
 TWO_TURNS = "U: {question_1}\nA: {answer_1}\nU: {question_2}\nA: {answer_2}"
@@ -23,6 +26,38 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real data (../shared/data) are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def world_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small mini world; nobody writes there."""
+    directory = tmp_path_factory.mktemp("world")
+    stage.run(RECIPE, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def model_dir(world_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model."""
+    import torch
+    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
+
+    directory = tmp_path_factory.mktemp("model")
+    tokenizer = AutoTokenizer.from_pretrained(world_dir / "tokenizer")
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    MistralForCausalLM(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def without_pip_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness asks pip for all packages at each call, for its log: seconds, and nothing in the figures."""
+    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda *_: None)
 
 
 def lines(path: Path, rows: list[dict]) -> Path:

@@ -8,7 +8,6 @@ LOG gets a line for each request: the SHA-256 of the whole body. A prompt that i
 
 import hashlib
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.served import served
 
 
 class Replay(BaseHTTPRequestHandler):
@@ -68,15 +67,8 @@ def serving(answers: dict[str, str], folder: Path) -> Iterator[str]:
     """A server in a process of its own; yields its base URL. Its log is requests.log in the folder."""
     file = folder / "stored.json"
     file.write_text(json.dumps(answers))
-    words = [sys.executable, "-m", "tests.evaluate.replay_server", str(file), str(folder / "requests.log")]
-    process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin and process.stdout
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.terminate()
-        process.wait()
+    with served("tests.evaluate.replay_server", str(file), str(folder / "requests.log")) as url:
+        yield url
 
 
 def requests(folder: Path) -> list[str]:

@@ -14,12 +14,7 @@ from zephyr.run import execute
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lm_eval")
-
-
-@pytest.fixture(autouse=True)
-def without_pip_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The harness asks pip for all packages at each call, for its log: seconds, and nothing in the figures."""
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("without_pip_list")
 
 
 @pytest.fixture(scope="module")

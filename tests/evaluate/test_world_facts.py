@@ -6,27 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.mini.small import RECIPE
 from zephyr.errors import UserError
-from zephyr.mini import stage
 from zephyr.recipe import load
 from zephyr.run import execute
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lm_eval")
-
-
-@pytest.fixture(autouse=True)
-def without_pip_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The harness asks pip for all packages at each call, for its log: seconds, and nothing in the figures."""
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def world_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("world")
-    stage.run(RECIPE, directory)
-    return directory
+pytestmark = pytest.mark.usefixtures("without_pip_list")
 
 
 @pytest.fixture(scope="module")

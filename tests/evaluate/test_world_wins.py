@@ -7,40 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.mini.small import RECIPE
 from zephyr.errors import UserError
 from zephyr.evaluate.evaluate import run
 from zephyr.evaluate.world import Outcome, load
 from zephyr.evaluate.world_wins import against, answered, comparisons, habits_of, preference, summary
-from zephyr.mini import stage
 from zephyr.recipe import Benchmarks, EvaluateRecipe, Generation, WorldBenchmark
 from zephyr.recipe.schema import Habits
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def world_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("world")
-    stage.run(RECIPE, directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def model_dir(world_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained model."""
-    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
-
-    directory = tmp_path_factory.mktemp("model")
-    tokenizer = AutoTokenizer.from_pretrained(world_dir / "tokenizer")
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=1, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    MistralForCausalLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return directory
 
 
 def recipe(world_dir: Path, model_dir: Path, baseline: str | None) -> EvaluateRecipe:

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import json
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -20,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.served import served
+
 FAILURES = ("429", "500", "timeout", "closed", "half", "empty", "cut")
 
 
@@ -149,16 +149,9 @@ def completion(asked: dict, n_words: int, *, finish: str = "stop") -> dict:
 @contextmanager
 def serving(log: Path, **habits: object) -> Iterator[str]:
     """A server in a process of its own; yields its base URL."""
-    words = [sys.executable, "-m", "tests.teacher.server", str(log)]
-    words += [f"{name}={json.dumps(value)}" for name, value in habits.items()]
-    process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin and process.stdout
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.terminate()
-        process.wait()
+    given = [f"{name}={json.dumps(value)}" for name, value in habits.items()]
+    with served("tests.teacher.server", str(log), *given) as url:
+        yield url
 
 
 def requests(log: Path) -> list[tuple[str, str, float]]:

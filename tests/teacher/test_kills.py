@@ -12,7 +12,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from tests.teacher.server import ROOT, requests, serving
+from tests.served import ROOT
+from tests.teacher.server import requests, serving
 from zephyr.teacher.spending import read
 
 N_ROWS, N_CALLS, CONCURRENCY = 50, 4, 16

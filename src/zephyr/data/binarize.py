@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zephyr.cache import cache_root
 from zephyr.data.counts import OVERLAP, UnusableRow, excerpt, refuse_unusable
 from zephyr.data.label_page import label_page
 from zephyr.data.labels import EMPTY, IDENTICAL, TRUNCATED, Labels
 from zephyr.data.readers import Row
 from zephyr.data.row_files import RowFiles, row_files
 from zephyr.data.sources import identity
-from zephyr.data.store import cache_root
 from zephyr.data.strategies import STRATEGIES, Dropped, Pair, make_pairs
 from zephyr.data.turns import Messages, Unusable, assistant
 from zephyr.data.ultrafeedback import Answer, Score, ScoredPrompt, corrected

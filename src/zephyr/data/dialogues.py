@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from zephyr.cache import cache_root
 from zephyr.data.asking import (
     Guard,
     drawn,
@@ -38,7 +39,6 @@ from zephyr.data.prompts import Seed
 from zephyr.data.row_files import RowFiles, row_files
 from zephyr.data.similar import near_duplicates
 from zephyr.data.sources import identity
-from zephyr.data.store import cache_root
 from zephyr.data.turns import Unusable, prompt_id, user
 from zephyr.data.usable import read_rows
 from zephyr.data.wording import identity as wording_identity

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zephyr.cache import cache_root
 from zephyr.data.asking import (
     Gate,
     Guard,
@@ -35,7 +36,6 @@ from zephyr.data.row_files import row_files
 from zephyr.data.rubric import Rubric, read_rubric
 from zephyr.data.scored_rows import Completion, scored_row, unscored_completion
 from zephyr.data.sources import identity
-from zephyr.data.store import cache_root
 from zephyr.data.turns import Unusable
 from zephyr.data.usable import read_rows
 from zephyr.data.wording import identity as wording_identity

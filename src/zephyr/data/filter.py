@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from zephyr import __version__
+from zephyr.cache import cache_root
 from zephyr.data.filters.compare import EVAL, TRAIN, Decisions, decide
 from zephyr.data.filters.questions import Index, build_index
 from zephyr.data.filters.shards import Part, path_of, work_on
 from zephyr.data.row_files import row_files
 from zephyr.data.shapes import recognise
 from zephyr.data.sources import identity, read
-from zephyr.data.store import cache_root
 from zephyr.errors import UserError
 from zephyr.recipe.filter import FilterRecipe
 from zephyr.recipe.sections import Source

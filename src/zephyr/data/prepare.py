@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zephyr.cache import cache_root
 from zephyr.data import store
 from zephyr.data.counts import Counts, UnusableRow, refuse_unusable
 from zephyr.data.sequences import Made, make_pairs, make_sequences
@@ -63,7 +64,7 @@ def prepare(recipe: TrainRecipe, *, cache: Path | None = None) -> Prepared:
 
     Raises UserError for whatever keeps the data from being trained on as the recipe says.
     """
-    root = store.cache_root(cache)
+    root = cache_root(cache)
     work = _work(recipe, root)
     with store.locked(work.folder):
         if not store.is_complete(work.folder):
@@ -104,7 +105,7 @@ def prepare_command(recipe: TrainRecipe) -> None:
 def stored(recipe: TrainRecipe, *, cache: Path | None = None) -> dict[str, Counts] | None:
     """The counts of data that are prepared already (`train`, `eval`), or None; makes nothing, asks no network."""
     try:
-        folder = _work(recipe, store.cache_root(cache), local_only=True).folder
+        folder = _work(recipe, cache_root(cache), local_only=True).folder
     except UserError:
         return None  # a tokenizer or a file is not there yet, so nothing can have been prepared from it
     return store.read_facts(folder)["counts"] if store.is_complete(folder) else None

@@ -5,7 +5,6 @@ one rename; a lock makes other processes wait for it instead of doing the same w
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zephyr.data.pack import Ids
-
-
-def cache_root(cache: Path | None = None) -> Path:
-    """The directory given, $ZEPHYR_CACHE, or ~/.cache/zephyr."""
-    return cache or Path(os.environ.get("ZEPHYR_CACHE") or Path.home() / ".cache" / "zephyr")
 
 
 @contextmanager

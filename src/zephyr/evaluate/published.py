@@ -8,7 +8,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from zephyr.data.store import cache_root, locked
+from zephyr.cache import cache_root
+from zephyr.data.store import locked
 from zephyr.errors import UserError
 
 TIMEOUT_S = 60

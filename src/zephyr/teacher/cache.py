@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zephyr.data.store import cache_root
+from zephyr.cache import cache_root
 from zephyr.teacher.endpoint import Reply
 
 TABLE = """

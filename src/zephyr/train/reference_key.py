@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from zephyr.data.store import cache_root
+from zephyr.cache import cache_root
 from zephyr.errors import UserError
 from zephyr.evaluate.load import adapter_config, base_of
 from zephyr.plan.stack import Stack

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zephyr.data.store import cache_root
+from zephyr.cache import cache_root
 
 ROW = np.dtype([("pair", "<u8", 2), ("logps", "<f4", 2), ("check", "<u4")])
 """A pair's key, the log-probabilities of its chosen and rejected answer in nats, and a checksum of both."""
