@@ -6,7 +6,7 @@ import pytest
 from tests.recipe.texts import DPO, SFT, changed
 
 from zephyr.recipe import RecipeError, difference, load, resolved_yaml
-from zephyr.recipe.carried import _scalar
+from zephyr.recipe.carried import scalar_text
 from zephyr.recipe.reader import read
 
 
@@ -63,7 +63,7 @@ def test_any_values_survive(write, seed):
 @pytest.mark.parametrize("text", ODD)
 def test_any_text_is_written_so_that_it_is_read_back(tmp_path, text):
     path = tmp_path / "a.yaml"
-    path.write_text(f"a: {_scalar(text)}\n")
+    path.write_text(f"a: {scalar_text(text)}\n")
     assert read(path).data == {"a": text}
 
 

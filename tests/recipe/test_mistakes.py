@@ -192,11 +192,11 @@ TABLE = [
      ["dpo.yaml:3: model.model_name_or_path: these recipes need each other in a circle: lab/dpo.yaml -> lab/dpo.yaml"]),
     # the stage
     ("stage: dpo", "stage: ddpo",
-     ["dpo.yaml:1: stage: found `ddpo`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report` is expected; write `dpo`"]),
+     ["dpo.yaml:1: stage: found `ddpo`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate`, `report` or `study` is expected; write `dpo`"]),
     ("stage: dpo", "stage: binarise",
-     ["dpo.yaml:1: stage: found `binarise`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report` is expected; did you mean `binarize`?"]),
+     ["dpo.yaml:1: stage: found `binarise`; `world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate`, `report` or `study` is expected; did you mean `binarize`?"]),
     ("stage: dpo\n", "",
-     ["dpo.yaml: no `stage`. A recipe says `stage: sft` (`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report`) and has "
+     ["dpo.yaml: no `stage`. A recipe says `stage: sft` (`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate`, `report` or `study`) and has "
       "sections such as `model`, `data`, `train` and `launch`; `zephyr recipes` lists some to start from"]),
 ]  # fmt: skip
 
@@ -264,7 +264,7 @@ lora_r: 64
         load(path)
     assert str(error.value).splitlines() == [
         "lab/handbook.yaml: no `stage`. This looks like a flat recipe of another toolkit. A recipe says `stage: sft` "
-        "(`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate` or `report`) and has sections such as `model`, `data`, `train` and "
+        "(`world`, `cpt`, `dialogues`, `filter`, `sft`, `feedback`, `binarize`, `dpo`, `evaluate`, `report` or `study`) and has sections such as `model`, `data`, `train` and "
         "`launch`; `zephyr recipes` lists some to start from",
         "lab/handbook.yaml:1: model_name_or_path: belongs under `model`",
         "lab/handbook.yaml:2: torch_dtype: write `dtype: auto` under `model` (transformers renamed it)",

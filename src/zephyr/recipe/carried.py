@@ -147,7 +147,7 @@ def yaml_lines(value: Any, parts: Parts, origins: dict[str, Origin]) -> list[str
             else:
                 lines += [start.rstrip(), *deeper]
         else:
-            lines.append(_commented(start + _scalar(inner), len(here), origins.get(dotted(here))))
+            lines.append(_commented(start + scalar_text(inner), len(here), origins.get(dotted(here))))
     return lines
 
 
@@ -161,7 +161,8 @@ def _key(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z_/][\w./-]*", text) else _quoted(text)
 
 
-def _scalar(value: Any) -> str:
+def scalar_text(value: Any) -> str:
+    """A value as YAML in one line."""
     if isinstance(value, float):
         return re.sub(r"e([-+])0", r"e\1", repr(value))
     if not isinstance(value, str):

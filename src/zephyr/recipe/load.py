@@ -26,6 +26,7 @@ from zephyr.recipe.references import (
     references,
 )
 from zephyr.recipe.validate import check, stage_of, typed
+from zephyr.recipe.variant import Variant, directory_of, put
 
 
 def load(
@@ -34,6 +35,7 @@ def load(
     *,
     everywhere: Sequence[str] = (),
     outputs: Path | None = None,
+    variant: Variant | None = None,
 ) -> Loaded:
     """Reads a recipe and the recipes that it names.
 
@@ -42,16 +44,17 @@ def load(
         overrides: `train.beta=0.05`, `--beta=0.05`: values for this recipe.
         everywhere: the same, for this recipe and for every recipe it names that has the key.
         outputs: root of the default run directories. Default: $ZEPHYR_OUTPUTS, or `outputs` in the working directory.
+        variant: changes to recipes of the chain; runs that are thereby others than the files' get own directories.
 
     Raises:
         RecipeError: with every mistake of the recipe and of those that it names.
     """
     root = outputs or Path(os.environ.get("ZEPHYR_OUTPUTS") or "outputs")
-    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve())
+    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve(), variant=variant)
     file = Path(path).expanduser().resolve()
     loaded = _load(file / "recipe.yaml" if is_run_directory(file) else file, tuple(overrides), reading, ())
     unused = [each for each in everywhere if each not in reading.used]
-    if unused:
+    if unused and loaded.recipe.stage != "study":  # whose rows they are for
         raise RecipeError([unknown(loaded.recipe.stage, each) for each in unused])
     return loaded
 
@@ -62,13 +65,27 @@ class _Reading:
 
     everywhere: tuple[str, ...]
     outputs: Path
+    variant: Variant | None = None
     used: set[str] = field(default_factory=set)
-    done: dict[Path, Loaded] = field(default_factory=dict)
+    done: dict[tuple[Path, bool], Loaded] = field(default_factory=dict)
+    """The recipes read: file, and whether without the variant's changes, since they or what uses them are kept."""
+    plain: "_Reading | None" = None
+    """The same recipes as they are in their files."""
+
+    def kept(self, above: tuple[Path, ...]) -> bool:
+        """Whether a recipe is read as it is in its file, from the files that lead to it, its own the last."""
+        return self.variant is None or bool(self.variant.keep & set(above))
+
+    def plain_id(self, file: Path) -> str:
+        """Identity of the run of a recipe as it is in its file."""
+        self.plain = self.plain or _Reading(everywhere=(), outputs=self.outputs)
+        return _load(file, (), self.plain, ()).run_id
 
 
 def _load(file: Path, overrides: tuple[str, ...], reading: _Reading, above: tuple[Path, ...]) -> Loaded:
-    if file in reading.done:
-        return reading.done[file]
+    kept = reading.kept((*above, file))
+    if (file, kept) in reading.done:
+        return reading.done[file, kept]
     document = read_extended(file)
     block = document.data.pop("resolved", None)
     stage = stage_of(document)
@@ -79,23 +96,31 @@ def _load(file: Path, overrides: tuple[str, ...], reading: _Reading, above: tupl
     used = apply(document, stage, everywhere, where_known=True)
     reading.used |= used
     apply(document, stage, overrides)
+    changes = reading.variant.of(file) if reading.variant and not kept else ()
+    for change in changes:
+        put(document, change)
     check(stage, document)
     before = carried.read(block, document, file) if block is not None else None
     data, inputs = _resolve(stage, document, file, before, reading, (*above, file))
     document.problems.refuse()
     recipe = typed(stage, data)
+    identity = before.run_id if before and not before.edited else run_id(recipe, inputs)
+    run_dir = _run_directory(recipe, file, document, before, reading.outputs)
+    if reading.variant is not None and before is None:
+        run_dir = directory_of(run_dir, identity, varied=identity != reading.plain_id(file))
+    said = (*(each for each in everywhere if each in used), *overrides, *map(str, changes))
     loaded = Loaded(
         recipe=recipe,
         file=before.file if before else file,
-        run_dir=_run_directory(recipe, file, document, before, reading.outputs),
+        run_dir=run_dir,
         origins=_origins(plain(recipe), document),
         inputs=inputs,
-        run_id=before.run_id if before and not before.edited else run_id(recipe, inputs),
-        overrides=(*(before.overrides if before else ()), *(each for each in everywhere if each in used), *overrides),
+        run_id=identity,
+        overrides=(*(before.overrides if before else ()), *said),
         files=tuple(document.files),
     )
     _refuse_shared_directory(loaded, reading)
-    reading.done[file] = loaded
+    reading.done[file, kept] = loaded
     return loaded
 
 
@@ -164,9 +189,9 @@ def _resolve(
             continue
         found = locate(text, origin, file)
         named = TEMPLATES if parts[-1] == "chat_template" else WORDINGS
-        if found is None and names_a_recipe(text) and kind != "file":
+        if found is None and kind != "file" and (names_a_recipe(text) or kind == "recipe"):
             document.problems.add(origin, parts, no_recipe(text, origin, file))
-        elif found and kind not in ("file", "path") and (names_a_recipe(text) or is_run_directory(found)):
+        elif found and kind not in ("file", "path", "recipe") and (names_a_recipe(text) or is_run_directory(found)):
             each = _input(parts, found, kind, document, reading, above)
             if each:
                 inputs.append(each)

@@ -27,7 +27,7 @@ def apply(document: Document, stage: str, overrides: Sequence[str], *, where_kno
         try:
             key, value = _halves(override)
             parts = place(stage, key, override)
-        except _UnknownKey:
+        except UnknownKey:
             if where_known:
                 continue
             document.problems.extend([unknown(stage, override)])
@@ -40,7 +40,7 @@ def apply(document: Document, stage: str, overrides: Sequence[str], *, where_kno
     return used
 
 
-class _UnknownKey(Exception):
+class UnknownKey(Exception):
     """The stage has no such key."""
 
 
@@ -56,7 +56,7 @@ def place(stage: str, key: str, override: str) -> Parts:
 
     Raises:
         RecipeError: a short key means several places, or it is one that can't be overridden.
-        _UnknownKey: it means none.
+        UnknownKey: it means none.
     """
     parts = split(key)
     if parts[0] in ("stage", "extends", "resolved"):
@@ -69,7 +69,7 @@ def place(stage: str, key: str, override: str) -> Parts:
     if len(longer) > 1:
         raise _error(override, f"`{key}` may be {listed(map(dotted, longer))}; write the whole name")
     if not longer:
-        raise _UnknownKey
+        raise UnknownKey
     return longer[0]
 
 

@@ -26,6 +26,7 @@ from zephyr.recipe.sections import (
     Train,
     section,
 )
+from zephyr.recipe.study import StudyRecipe
 
 
 @section
@@ -163,7 +164,7 @@ class ReportRecipe(Base):
 
 Recipe = (
     WorldRecipe | CptRecipe | DialoguesRecipe | FilterRecipe | SftRecipe | FeedbackRecipe | BinarizeRecipe | DpoRecipe
-    | EvaluateRecipe | ReportRecipe
+    | EvaluateRecipe | ReportRecipe | StudyRecipe
 )  # fmt: skip
 TrainRecipe = CptRecipe | SftRecipe | DpoRecipe
 """Recipes that update weights: they have `model`, `data`, `train` and `launch`."""
@@ -178,6 +179,7 @@ RECIPES: dict[str, type] = {
     "dpo": DpoRecipe,
     "evaluate": EvaluateRecipe,
     "report": ReportRecipe,
+    "study": StudyRecipe,
 }
 MAKES_A_MODEL = ("cpt", "sft", "dpo")
 """Stages whose run directory holds `model/`, with its tokenizer."""

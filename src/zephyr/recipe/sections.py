@@ -24,10 +24,10 @@ class Names:
     """A text that may name another recipe: which part of its output is meant.
 
     `file`: only a local file, which must be there; `path`: a local file or directory, which may come later;
-    `tasks`: a directory with tasks of lm-evaluation-harness.
+    `tasks`: a directory with tasks of lm-evaluation-harness; `recipe`: a recipe itself, not what it makes.
     """
 
-    artefact: Literal["model", "tokenizer", "rows", "run", "file", "path", "tasks"]
+    artefact: Literal["model", "tokenizer", "rows", "run", "file", "path", "tasks", "recipe"]
 
 
 ModelName = Annotated[str, Names("model")]
@@ -37,6 +37,7 @@ RunName = Annotated[str, Names("run")]
 FileName = Annotated[str, Names("file")]
 LocalPath = Annotated[str, Names("path")]
 TasksPath = Annotated[str, Names("tasks")]
+RecipeFile = Annotated[str, Names("recipe")]
 
 
 @section

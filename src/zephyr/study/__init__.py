@@ -1,0 +1,1 @@
+"""Studies: one YAML of what varies, every run that it takes, each once, and one table."""

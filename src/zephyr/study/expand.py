@@ -1,0 +1,216 @@
+"""From a study's file to the runs it takes: rows, seeds, and every distinct run once, inputs first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zephyr.recipe import Loaded, Origin, Problem, RecipeError, load
+from zephyr.recipe.problems import Problems, dotted, shown
+from zephyr.recipe.schema import MAKES_A_MODEL
+from zephyr.recipe.study import StudyRecipe
+from zephyr.recipe.variant import Change, Variant
+from zephyr.study.keys import chain, find
+from zephyr.study.rows import Wanted, wanted_rows
+
+MODEL = "model"
+"""What every row's model is called in its `evaluate` run, so that equal models share their evaluation."""
+EPOCHS = ("train", "num_train_epochs")
+STARTS_FROM = "model.model_name_or_path"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One row with one seed."""
+
+    seed: int | None
+    """None: the recipes' own seeds."""
+    model: Loaded | None
+    """The run that makes the row's model; None for a model that is there already."""
+    evaluation: Loaded | None
+    """The run that measures it; None where the study evaluates nothing."""
+
+    @property
+    def last(self) -> Loaded | None:
+        """The run after which the cell is done."""
+        return self.evaluation or self.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """One row of the table."""
+
+    wanted: Wanted
+    cells: tuple[Cell, ...]
+    """One for each seed."""
+
+    @property
+    def name(self) -> str:
+        """As the table shows it."""
+        return self.wanted.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One run that the study takes, whoever wants it."""
+
+    loaded: Loaded
+    needs: tuple[Path, ...]
+    """Run directories of those that must be finished before."""
+    wanted_by: tuple[tuple[str, int | None], ...]
+    """Rows and seeds whose figures hang on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study, read: its rows and the runs they take."""
+
+    loaded: Loaded
+    recipe: StudyRecipe
+    rows: tuple[StudyRow, ...]
+    works: tuple[Work, ...]
+    """Every run once, inputs before what uses them."""
+
+    @property
+    def compare_with(self) -> str:
+        """The row that the others are set against."""
+        return self.recipe.compare_with or self.rows[0].name
+
+
+def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | None = None) -> Study:
+    """Reads every run of a study; nothing is written.
+
+    Args:
+        loaded: the study's recipe.
+        everywhere: overrides for every recipe of every row, before the row's own.
+        outputs: root of run directories, as for `load`.
+
+    Raises:
+        RecipeError: every mistake of the study's file and of the rows' recipes.
+    """
+    recipe = loaded.recipe
+    assert isinstance(recipe, StudyRecipe)
+    wanted, problems = wanted_rows(loaded), Problems()
+    _check_evaluate(loaded, recipe, problems)
+    seeds: Sequence[int | None] = recipe.seeds or [None]
+    rows = []
+    for each in wanted:
+        try:
+            cells = [_cell(recipe, each, seed, everywhere, outputs) for seed in seeds]
+            rows.append(StudyRow(wanted=each, cells=tuple(cells)))
+        except RecipeError as error:
+            problems.extend(error.problems)
+    problems.refuse()
+    return Study(loaded=loaded, recipe=recipe, rows=tuple(rows), works=_works(rows))
+
+
+def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> None:
+    origin = loaded.origins.get("evaluate") or Origin(file=loaded.file)
+    if recipe.evaluate is not None:
+        stage = load(recipe.evaluate).recipe.stage
+        if stage != "evaluate":
+            problems.add(origin, "evaluate", f"found a recipe of stage {stage}; one of stage evaluate is expected")
+    if recipe.seeds and len(set(recipe.seeds)) < len(recipe.seeds):
+        problems.add(loaded.origins.get("seeds[0]") or origin, "seeds", "a seed stands there twice")
+
+
+def _cell(
+    recipe: StudyRecipe,
+    wanted: Wanted,
+    seed: int | None,
+    everywhere: Sequence[str],
+    outputs: Path | None,
+) -> Cell:
+    seeded = [*everywhere, *([] if seed is None else [f"seed={seed}"])]
+    changes = _changes(wanted, outputs)
+    file, changes = _at_its_start(wanted, changes, outputs)
+    keep = frozenset(Path(each) for each in recipe.keep)
+    name = wanted.model or str(file)
+    if recipe.evaluate is None:
+        if file is None:
+            raise RecipeError([_problem(wanted, "a model that is there already has no figures without `evaluate`")])
+        model = load(file, everywhere=seeded, outputs=outputs, variant=Variant(changes=changes, keep=keep))
+        _refuse_unreached(wanted, changes, model)
+        return Cell(seed=seed, model=model, evaluation=None)
+    rows = Change(file=Path(recipe.evaluate), parts=("models",), value={MODEL: name}, origin=wanted.origin)
+    none = Change(file=Path(recipe.evaluate), parts=("endpoints",), value={}, origin=wanted.origin)
+    variant = Variant(changes=(*changes, rows, none), keep=keep)
+    evaluation = load(recipe.evaluate, everywhere=seeded, outputs=outputs, variant=variant)
+    _refuse_unreached(wanted, changes, evaluation)
+    made = next((each.loaded for each in evaluation.inputs if each.field == f"models.{MODEL}"), None)
+    return Cell(seed=seed, model=made, evaluation=evaluation)
+
+
+def _changes(wanted: Wanted, outputs: Path | None) -> tuple[Change, ...]:
+    """What a row says differently, each found in its recipe."""
+    if wanted.recipe is None:
+        return ()
+    target, problems, found = load(wanted.recipe, outputs=outputs), Problems(), []
+    for each in wanted.settings:
+        try:
+            file, parts = find(target, each.key, each.origin)
+        except RecipeError as error:
+            problems.extend(error.problems)
+        else:
+            found.append(Change(file=file, parts=parts, value=each.value, origin=each.origin))
+    if target.recipe.stage not in MAKES_A_MODEL:
+        problems.extend([_problem(wanted, f"a recipe of stage {target.recipe.stage} makes no model")])
+    problems.refuse()
+    return tuple(found)
+
+
+def _at_its_start(
+    wanted: Wanted, changes: tuple[Change, ...], outputs: Path | None
+) -> tuple[Path | None, tuple[Change, ...]]:
+    """The recipe of the row's model: of no epochs it is that of the model which training would start from."""
+    file = wanted.recipe
+    if file is None or not any(each.file == file and each.parts == EPOCHS and each.value == 0 for each in changes):
+        return file, changes
+    changes = tuple(each for each in changes if each.file != file)
+    start = next((each for each in load(file, outputs=outputs).inputs if each.field == STARTS_FROM), None)
+    if start is None:
+        raise RecipeError([_problem(wanted, "no epochs is the model that training starts from, which no recipe makes")])
+    return start.loaded.file, changes
+
+
+def _refuse_unreached(wanted: Wanted, changes: Sequence[Change], loaded: Loaded) -> None:
+    """RecipeError for a change to a recipe that the row's model, as the row says it, is not made from."""
+    reached = chain(loaded)
+    problems = [
+        Problem(origin=each.origin, key=wanted.name, text=f"sets `{dotted(each.parts)}` of {shown(each.file)}, which "
+                "this row's model is not made from")
+        for each in changes if each.file not in reached
+    ]  # fmt: skip
+    if problems:
+        raise RecipeError(problems)
+
+
+def _problem(wanted: Wanted, text: str) -> Problem:
+    return Problem(origin=wanted.origin, key=wanted.name, text=text)
+
+
+def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
+    """Every run that the rows take, each once, inputs first."""
+    found: dict[Path, Loaded] = {}
+    wanted_by: dict[Path, dict[tuple[str, int | None], None]] = {}
+
+    def add(loaded: Loaded, row: tuple[str, int | None]) -> None:
+        wanted = wanted_by.setdefault(loaded.run_dir, {})
+        if row in wanted:
+            return
+        for each in loaded.inputs:
+            add(each.loaded, row)
+        wanted[row] = None
+        found.setdefault(loaded.run_dir, loaded)
+
+    for row in rows:
+        for cell in row.cells:
+            if cell.last is not None:
+                add(cell.last, (row.name, cell.seed))
+    return tuple(
+        Work(
+            loaded=each,
+            needs=tuple(dict.fromkeys(item.loaded.run_dir for item in each.inputs)),
+            wanted_by=tuple(wanted_by[run_dir]),
+        )
+        for run_dir, each in found.items()
+    )

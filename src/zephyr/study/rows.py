@@ -1,0 +1,133 @@
+"""The rows that a study's file means: those named, and every combination of its grid."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr.recipe import Loaded, Origin
+from zephyr.recipe.problems import Problems, listed
+from zephyr.recipe.study import StudyRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A key and its value, as the study says them."""
+
+    key: str
+    value: Any
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A row as the study's file describes it."""
+
+    name: str
+    origin: Origin
+    recipe: Path | None = None
+    """The recipe of its model; None where `model` is given."""
+    model: str | None = None
+    """A model that is there already."""
+    settings: tuple[Setting, ...] = ()
+    point: tuple[tuple[str, Any], ...] = ()
+    """For a row of the grid, the label and value of each axis."""
+
+
+def wanted_rows(loaded: Loaded) -> tuple[Wanted, ...]:
+    """Every row of a study, named ones first.
+
+    Raises:
+        RecipeError: contradictions in the study's file, all of them.
+    """
+    recipe, problems = loaded.recipe, Problems()
+    assert isinstance(recipe, StudyRecipe)
+    rows = [*_named(loaded, recipe, problems), *_of_grid(loaded, recipe, problems)]
+    if not rows and not problems.found:
+        problems.add(Origin(file=loaded.file), "", "no row: write `rows`, or `recipe` and `grid`")
+    names = [each.name for each in rows]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        problems.add(_origin(loaded, "grid"), "grid", f"two rows would be called `{name}`; rename the named one")
+    if recipe.compare_with is not None and recipe.compare_with not in names and rows:
+        found = f"found `{recipe.compare_with}`; one of the rows is expected: {listed(names)}"
+        problems.add(_origin(loaded, "compare_with"), "compare_with", found)
+    problems.refuse()
+    return tuple(rows)
+
+
+def _named(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Iterator[Wanted]:
+    for name, row in recipe.rows.items():
+        place = f"rows.{name}"
+        origin = _origin(loaded, place)
+        if row.model is not None and (row.recipe is not None or row.set):
+            text = "a model that is there already is made by no recipe; keep `model`, or `recipe` and `set`"
+            problems.add(origin, place, text)
+        elif row.model is None and row.recipe is None and recipe.recipe is None:
+            problems.add(origin, place, "no recipe; write `recipe` here, or one for all rows at the top of the study")
+        settings = tuple(
+            Setting(key=key, value=value, origin=_origin(loaded, f"{place}.set.{key}"))
+            for key, value in row.set.items()
+        )
+        target = None if row.model is not None else Path(row.recipe or recipe.recipe or "")
+        yield Wanted(name=name, origin=origin, recipe=target, model=row.model, settings=settings)
+
+
+def _of_grid(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Iterator[Wanted]:
+    if not recipe.grid:
+        return
+    if recipe.recipe is None:
+        problems.add(_origin(loaded, "grid"), "grid", "no `recipe` at the top of the study, which the grid would vary")
+        return
+    for key, values in recipe.grid.items():
+        if not values or any(values.count(value) > 1 for value in values):
+            problems.add(_origin(loaded, f"grid.{key}"), f"grid.{key}", "a list of values that differ is expected")
+    _check_known(loaded, recipe, problems)
+    labels = {key: recipe.labels.get(key, key.rpartition(".")[2]) for key in recipe.grid}
+    for combination in itertools.product(*recipe.grid.values()):
+        point: dict[str, Any] = dict(zip(recipe.grid, combination, strict=True))
+        if any(all(point.get(key) == value for key, value in each.items()) for each in recipe.exclude):
+            continue
+        settings = tuple(
+            Setting(key=key, value=value, origin=_origin(loaded, f"grid.{key}[{recipe.grid[key].index(value)}]"))
+            for key, value in point.items()
+        )
+        labelled = tuple((labels[key], value) for key, value in point.items())
+        name = ", ".join(f"{label} {shown_value(value)}" for label, value in labelled)
+        yield Wanted(name=name, origin=_origin(loaded, "grid"), recipe=Path(recipe.recipe), settings=settings,
+                     point=labelled)  # fmt: skip
+
+
+def _check_known(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> None:
+    """Notes labels of no axis, and exclusions that exclude nothing."""
+    for key in recipe.labels:
+        if key not in recipe.grid:
+            text = f"no axis of the grid, whose axes are {listed(recipe.grid, 'and')}"
+            problems.add(_origin(loaded, f"labels.{key}"), f"labels.{key}", text)
+    for n, each in enumerate(recipe.exclude):
+        for key, value in each.items():
+            place = f"exclude[{n}].{key}"
+            if key not in recipe.grid:
+                text = f"no axis of the grid, whose axes are {listed(recipe.grid, 'and')}"
+                problems.add(_origin(loaded, place), place, text)
+            elif value not in recipe.grid[key]:
+                text = f"found `{shown_value(value)}`, which is not among the axis's {listed(recipe.grid[key], 'and')}"
+                problems.add(_origin(loaded, place), place, text)
+
+
+def shown_value(value: Any) -> str:
+    """A value of an axis in a row's name."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return " ".join(f"{key} {shown_value(inner)}" for key, inner in value.items())
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)
+
+
+def _origin(loaded: Loaded, key: str) -> Origin:
+    """Where the study says a key, or the first thing under it."""
+    exact = loaded.origins.get(key)
+    inside = (origin for name, origin in loaded.origins.items() if name.startswith((f"{key}.", f"{key}[")))
+    return exact or next(inside, Origin(file=loaded.file))
