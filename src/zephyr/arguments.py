@@ -17,7 +17,7 @@ A recipe that names other recipes (`model_name_or_path: sft.yaml`) uses their ou
   zephyr run recipes/mini/report.yaml --with-inputs     the whole method on a laptop, in minutes
   zephyr plan recipes/mini/dpo.yaml                     what will happen, before anything is spent
 """
-TAKE_OVERRIDES = ("check", "plan", "preview", "prepare", "run", "labels")
+TAKE_OVERRIDES = ("check", "plan", "preview", "prepare", "run", "status", "labels")
 """Commands to which `key=value` means something; `labels` takes names of columns too."""
 
 
@@ -43,7 +43,7 @@ def _options_of(command: str) -> dict[str, bool]:
 
 def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """Takes `key=value` and `--key=value` out of the command line; our own options take their value after a space."""
-    own = {"--slurm", *(option for each in shared_options() for option in each.flags)}
+    own = {"--slurm", "--only", "--jobs", "--devices", *(option for each in shared_options() for option in each.flags)}
     kept, overrides, takes_value = [], [], False
     for word in words:
         name = word.split("=", 1)[0]
@@ -51,7 +51,7 @@ def split_overrides(words: list[str]) -> tuple[list[str], list[str]]:
             kept.append(word)
         else:
             overrides.append(word)
-        takes_value = word in {"--everywhere", "--slurm"}
+        takes_value = word in {"--everywhere", "--slurm", "--only"}
     return kept, overrides
 
 
@@ -127,6 +127,14 @@ def _recipe_commands(add: Add) -> None:
     run.add_argument("--with-inputs", action="store_true", help="first run the recipes it needs")
     run.add_argument("--offline", action="store_true", help="ask no model: answers come from disk, or the row fails")
     run.add_argument("--slurm", type=Path, metavar="CLUSTER", help="submit it to Slurm (recipes/clusters/slurm.yaml)")
+    of_a_study = run.add_argument_group("of a study")
+    of_a_study.add_argument("--only", action="append", default=[], metavar="ROW", help="run this row (may be repeated)")
+    of_a_study.add_argument("--keep-going", action="store_true", help="after a failure run what does not hang on it")
+    of_a_study.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at once (default: as many as GPUs are free for)"
+    )
+    of_a_study.add_argument("--devices", metavar="0,1,...", help="GPUs to use (default: all that are visible)")
+    add("status", "how far a study is: its rows, what runs, what failed", recipe=True)
 
 
 def _outcome_commands(add: Add) -> None:

@@ -11,6 +11,7 @@ from zephyr.arguments import TAKE_OVERRIDES, parser, refuse_overrides, shared_op
 from zephyr.errors import Interrupted, Until, UserError
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.schema import TrainRecipe
+from zephyr.recipe.study import StudyRecipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -146,6 +147,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from zephyr.teacher.ask import OFFLINE
 
         os.environ[OFFLINE] = "1"  # for the inputs too, which run in processes of their own
+    if isinstance(loaded.recipe, StudyRecipe):
+        return _run_study(loaded, arguments)
+    if arguments.only or arguments.keep_going or arguments.jobs or arguments.devices:
+        raise UserError(f"{loaded.file}: --only, --keep-going, --jobs and --devices are for studies")
     if arguments.slurm:
         from zephyr.launch.slurm import submit
 
@@ -164,6 +169,36 @@ def _run(arguments: argparse.Namespace) -> int:
     prepare(loaded.recipe)  # before any process group is up: others would wait for it on their GPUs
     failed = start(command(loaded, words))
     return failed or (0 if status(loaded) == "finished" else INTERRUPTED)
+
+
+def _run_study(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    from zephyr.study.expand import expand
+    from zephyr.study.run import run_study
+    from zephyr.study.slots import slots
+
+    study = expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs)
+    if arguments.slurm:
+        from zephyr.study.slurm import submit_study
+
+        submit_study(study, arguments.slurm, only=arguments.only, print_only=arguments.print)
+        return 0
+    if arguments.print:
+        raise UserError(f"{loaded.file}: a study is no single command; `zephyr plan` shows the runs it takes")
+    return run_study(
+        study, slots(arguments.devices, arguments.jobs), only=arguments.only, keep_going=arguments.keep_going
+    )
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from zephyr.study.expand import expand
+    from zephyr.study.status import show_status
+
+    loaded = load_named(arguments)
+    if not isinstance(loaded.recipe, StudyRecipe):
+        raise UserError(f"{loaded.file}: `stage: {loaded.recipe.stage}`; status is of studies, `zephyr plan` of a run")
+    show_status(expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs), Console())
 
 
 def words_of(arguments: argparse.Namespace) -> list[str]:
@@ -214,7 +249,22 @@ def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
 def _report(arguments: argparse.Namespace) -> None:
     from zephyr.report.stage import report_directory
 
-    report_directory(arguments.directory)
+    if is_study(arguments.directory):
+        from rich.console import Console
+
+        from zephyr.study.directory import reopen
+        from zephyr.study.report import show, write_report
+
+        study = reopen(arguments.directory)
+        write_report(study)
+        show(study, Console())
+    else:
+        report_directory(arguments.directory)
+
+
+def is_study(directory: Path) -> bool:
+    """Whether a directory is that of a study."""
+    return (directory / "recipe.yaml").is_file() and load(directory).recipe.stage == "study"
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -285,6 +335,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "preview": _preview,
     "prepare": _prepare,
     "run": _run,
+    "status": _status,
     "report": _report,
     "score": _score,
     "labels": _labels,

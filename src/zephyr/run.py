@@ -55,7 +55,7 @@ def status(loaded: Loaded) -> Status:
         )
     before = load(written)
     if before.run_id != loaded.run_id:
-        if not _worth_keeping(directory):
+        if not worth_keeping(directory):
             return "new"  # refused or broken off before it had learnt anything: the mended recipe takes its place
         raise UserError(_another_recipe(loaded, before))
     return "finished" if (directory / "result.json").is_file() else "interrupted"
@@ -65,7 +65,7 @@ WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "al
 """What a run directory may hold that took work; the last four are an `evaluate` run's answers."""
 
 
-def _worth_keeping(directory: Path) -> bool:
+def worth_keeping(directory: Path) -> bool:
     """Whether a run directory holds a result, a model, a checkpoint, answers or a logged step."""
     metrics = directory / "metrics.jsonl"
     trained = metrics.is_file() and metrics.stat().st_size > 0

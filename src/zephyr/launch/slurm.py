@@ -75,11 +75,19 @@ def submit(
     if print_only:
         print("\n".join(script(_job(each, typed[each.run_dir], cluster, cluster_file)) for each in runs), end="")
         return
-    _require_sbatch(loaded, cluster_file)
-    queued = {each.run_dir: waiting for each in runs if (waiting := queued_job(each.run_dir))}
-    if loaded.run_dir in queued:
-        raise UserError(_queued_already(loaded, *queued[loaded.run_dir]))
-    jobs = {run_dir: waiting[0] for run_dir, waiting in queued.items()}
+    require_sbatch(loaded, cluster_file)
+    queued = queued_job(loaded.run_dir)
+    if queued:
+        raise UserError(_queued_already(loaded, *queued))
+    submit_all(runs, cluster, cluster_file)
+
+
+def submit_all(runs: Sequence[Loaded], cluster: Cluster, cluster_file: Path) -> dict[Path, str]:
+    """Submits runs, inputs first, each after the jobs of its inputs; those that are queued already stay as they are.
+
+    Returns the job of each run directory.
+    """
+    jobs = {each.run_dir: waiting[0] for each in runs if (waiting := queued_job(each.run_dir))}
     for each in runs:
         after = [jobs[item.loaded.run_dir] for item in each.inputs if item.loaded.run_dir in jobs]
         if each.run_dir in jobs:
@@ -88,6 +96,7 @@ def submit(
         # what runs is the recipe as it is now, however the file is edited while the job waits
         job = _job(each, (str(each.run_dir),), cluster, cluster_file)
         jobs[each.run_dir] = _submit(job, list(dict.fromkeys(after)))
+    return jobs
 
 
 def _shared(words: Sequence[str]) -> tuple[str, ...]:
@@ -109,6 +118,11 @@ def _job(loaded: Loaded, words: tuple[str, ...], cluster: Cluster, cluster_file:
     gpus = (tasks if training or isinstance(recipe, EvaluateRecipe) else 0) if on_gpus else 0
     return Job(loaded=loaded, words=words, cluster=cluster, cluster_file=cluster_file, machines=machines,
                tasks=tasks, gpus=gpus)  # fmt: skip
+
+
+def run_script_of(loaded: Loaded, cluster: Cluster, cluster_file: Path) -> str:
+    """The batch script of a run that is started from its run directory."""
+    return script(_job(loaded, (str(loaded.run_dir),), cluster, cluster_file))
 
 
 def script(job: Job) -> str:
@@ -201,7 +215,8 @@ def _srun(words: Sequence[str]) -> str:
     return " \\\n  ".join(" ".join(each) for each in lines) + " || status=$?"
 
 
-def _require_sbatch(loaded: Loaded, cluster_file: Path) -> None:
+def require_sbatch(loaded: Loaded, cluster_file: Path) -> None:
+    """UserError where there is no sbatch."""
     if shutil.which("sbatch") is None:
         raise UserError(
             "sbatch was not found, so this machine can't submit jobs.\n"

@@ -1,11 +1,15 @@
 """From a study's file to the runs it takes: rows, seeds, and every distinct run once, inputs first."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from zephyr.errors import UserError
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError, load
-from zephyr.recipe.problems import Problems, dotted, shown
+from zephyr.recipe.known import Known
+from zephyr.recipe.problems import Problems, dotted, listed, shown
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change, Variant
@@ -16,6 +20,8 @@ MODEL = "model"
 """What every row's model is called in its `evaluate` run, so that equal models share their evaluation."""
 EPOCHS = ("train", "num_train_epochs")
 STARTS_FROM = "model.model_name_or_path"
+Read = Callable[..., Loaded]
+"""`load`, with the study's outputs and what was read for it before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +75,24 @@ class Study:
     rows: tuple[StudyRow, ...]
     works: tuple[Work, ...]
     """Every run once, inputs before what uses them."""
+    everywhere: tuple[str, ...] = ()
+    """Overrides for every recipe of every row."""
+    outputs: Path | None = None
+    """Root of run directories, where one was given."""
 
     @property
     def compare_with(self) -> str:
         """The row that the others are set against."""
         return self.recipe.compare_with or self.rows[0].name
+
+    def refuse_unknown(self, names: Sequence[str]) -> None:
+        """UserError for a name that no row has."""
+        rows = [each.name for each in self.rows]
+        for each in names:
+            if each not in rows:
+                near = difflib.get_close_matches(each, rows, n=2, cutoff=0.4)
+                hint = f"did you mean {listed(near)}?" if near else f"its rows are {listed(rows, 'and')}"
+                raise UserError(f"--only {each}: no row of {shown(self.loaded.file)} is called so; {hint}")
 
 
 def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | None = None) -> Study:
@@ -90,23 +109,25 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
     recipe = loaded.recipe
     assert isinstance(recipe, StudyRecipe)
     wanted, problems = wanted_rows(loaded), Problems()
-    _check_evaluate(loaded, recipe, problems)
+    read = partial(load, outputs=outputs, known=Known())
+    _check_evaluate(loaded, recipe, read, problems)
     seeds: Sequence[int | None] = recipe.seeds or [None]
     rows = []
     for each in wanted:
         try:
-            cells = [_cell(recipe, each, seed, everywhere, outputs) for seed in seeds]
+            cells = [_cell(recipe, each, seed, everywhere, read) for seed in seeds]
             rows.append(StudyRow(wanted=each, cells=tuple(cells)))
         except RecipeError as error:
             problems.extend(error.problems)
     problems.refuse()
-    return Study(loaded=loaded, recipe=recipe, rows=tuple(rows), works=_works(rows))
+    return Study(loaded=loaded, recipe=recipe, rows=tuple(rows), works=_works(rows),
+                 everywhere=tuple(everywhere), outputs=outputs)  # fmt: skip
 
 
-def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> None:
+def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read, problems: Problems) -> None:
     origin = loaded.origins.get("evaluate") or Origin(file=loaded.file)
     if recipe.evaluate is not None:
-        stage = load(recipe.evaluate).recipe.stage
+        stage = read(recipe.evaluate).recipe.stage
         if stage != "evaluate":
             problems.add(origin, "evaluate", f"found a recipe of stage {stage}; one of stage evaluate is expected")
     if recipe.seeds and len(set(recipe.seeds)) < len(recipe.seeds):
@@ -118,33 +139,32 @@ def _cell(
     wanted: Wanted,
     seed: int | None,
     everywhere: Sequence[str],
-    outputs: Path | None,
+    read: Read,
 ) -> Cell:
     seeded = [*everywhere, *([] if seed is None else [f"seed={seed}"])]
-    changes = _changes(wanted, outputs)
-    file, changes = _at_its_start(wanted, changes, outputs)
+    file, changes = _at_its_start(wanted, _changes(wanted, read), read)
     keep = frozenset(Path(each) for each in recipe.keep)
     name = wanted.model or str(file)
     if recipe.evaluate is None:
         if file is None:
             raise RecipeError([_problem(wanted, "a model that is there already has no figures without `evaluate`")])
-        model = load(file, everywhere=seeded, outputs=outputs, variant=Variant(changes=changes, keep=keep))
+        model = read(file, everywhere=seeded, variant=Variant(changes=changes, keep=keep))
         _refuse_unreached(wanted, changes, model)
         return Cell(seed=seed, model=model, evaluation=None)
     rows = Change(file=Path(recipe.evaluate), parts=("models",), value={MODEL: name}, origin=wanted.origin)
     none = Change(file=Path(recipe.evaluate), parts=("endpoints",), value={}, origin=wanted.origin)
     variant = Variant(changes=(*changes, rows, none), keep=keep)
-    evaluation = load(recipe.evaluate, everywhere=seeded, outputs=outputs, variant=variant)
+    evaluation = read(recipe.evaluate, everywhere=seeded, variant=variant)
     _refuse_unreached(wanted, changes, evaluation)
     made = next((each.loaded for each in evaluation.inputs if each.field == f"models.{MODEL}"), None)
     return Cell(seed=seed, model=made, evaluation=evaluation)
 
 
-def _changes(wanted: Wanted, outputs: Path | None) -> tuple[Change, ...]:
+def _changes(wanted: Wanted, read: Read) -> tuple[Change, ...]:
     """What a row says differently, each found in its recipe."""
     if wanted.recipe is None:
         return ()
-    target, problems, found = load(wanted.recipe, outputs=outputs), Problems(), []
+    target, problems, found = read(wanted.recipe), Problems(), []
     for each in wanted.settings:
         try:
             file, parts = find(target, each.key, each.origin)
@@ -159,14 +179,14 @@ def _changes(wanted: Wanted, outputs: Path | None) -> tuple[Change, ...]:
 
 
 def _at_its_start(
-    wanted: Wanted, changes: tuple[Change, ...], outputs: Path | None
+    wanted: Wanted, changes: tuple[Change, ...], read: Read
 ) -> tuple[Path | None, tuple[Change, ...]]:
     """The recipe of the row's model: of no epochs it is that of the model which training would start from."""
     file = wanted.recipe
     if file is None or not any(each.file == file and each.parts == EPOCHS and each.value == 0 for each in changes):
         return file, changes
     changes = tuple(each for each in changes if each.file != file)
-    start = next((each for each in load(file, outputs=outputs).inputs if each.field == STARTS_FROM), None)
+    start = next((each for each in read(file).inputs if each.field == STARTS_FROM), None)
     if start is None:
         raise RecipeError([_problem(wanted, "no epochs is the model that training starts from, which no recipe makes")])
     return start.loaded.file, changes
