@@ -9,6 +9,7 @@ from typing import Any
 
 from zephyr.recipe import carried
 from zephyr.recipe.extends import read_extended
+from zephyr.recipe.known import Known
 from zephyr.recipe.loaded import Input, Loaded, leaves, plain, run_id
 from zephyr.recipe.overrides import apply, unknown
 from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, listed, shown
@@ -36,6 +37,7 @@ def load(
     everywhere: Sequence[str] = (),
     outputs: Path | None = None,
     variant: Variant | None = None,
+    known: Known | None = None,
 ) -> Loaded:
     """Reads a recipe and the recipes that it names.
 
@@ -45,12 +47,13 @@ def load(
         everywhere: the same, for this recipe and for every recipe it names that has the key.
         outputs: root of the default run directories. Default: $ZEPHYR_OUTPUTS, or `outputs` in the working directory.
         variant: changes to recipes of the chain; runs that are thereby others than the files' get own directories.
+        known: what earlier calls read, with the same `outputs` and nothing written since; taken from and added to.
 
     Raises:
         RecipeError: with every mistake of the recipe and of those that it names.
     """
     root = outputs or Path(os.environ.get("ZEPHYR_OUTPUTS") or "outputs")
-    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve(), variant=variant)
+    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve(), variant=variant, known=known or Known())
     file = Path(path).expanduser().resolve()
     loaded = _load(file / "recipe.yaml" if is_run_directory(file) else file, tuple(overrides), reading, ())
     unused = [each for each in everywhere if each not in reading.used]
@@ -65,12 +68,13 @@ class _Reading:
 
     everywhere: tuple[str, ...]
     outputs: Path
+    known: Known
     variant: Variant | None = None
     used: set[str] = field(default_factory=set)
     done: dict[tuple[Path, bool], Loaded] = field(default_factory=dict)
     """The recipes read: file, and whether without the variant's changes, since they or what uses them are kept."""
-    plain: "_Reading | None" = None
-    """The same recipes as they are in their files."""
+    directories: dict[Path, Loaded] = field(default_factory=dict)
+    """Where their runs live."""
 
     def kept(self, above: tuple[Path, ...]) -> bool:
         """Whether a recipe is read as it is in its file, from the files that lead to it, its own the last."""
@@ -78,14 +82,20 @@ class _Reading:
 
     def plain_id(self, file: Path) -> str:
         """Identity of the run of a recipe as it is in its file."""
-        self.plain = self.plain or _Reading(everywhere=(), outputs=self.outputs)
-        return _load(file, (), self.plain, ()).run_id
+        return _load(file, (), _Reading(everywhere=(), outputs=self.outputs, known=self.known), ()).run_id
 
 
 def _load(file: Path, overrides: tuple[str, ...], reading: _Reading, above: tuple[Path, ...]) -> Loaded:
     kept = reading.kept((*above, file))
     if (file, kept) in reading.done:
         return reading.done[file, kept]
+    entry = None if overrides else reading.known.find(file, reading.everywhere, reading.variant, kept=kept)
+    if entry is not None:
+        for each in entry.chain:
+            reading.used |= set(each.overrides) & set(reading.everywhere)
+            _refuse_shared_directory(each, reading)
+        reading.done[file, kept] = entry.loaded
+        return entry.loaded
     document = read_extended(file)
     block = document.data.pop("resolved", None)
     stage = stage_of(document)
@@ -121,6 +131,8 @@ def _load(file: Path, overrides: tuple[str, ...], reading: _Reading, above: tupl
     )
     _refuse_shared_directory(loaded, reading)
     reading.done[file, kept] = loaded
+    if not overrides:
+        reading.known.add(file, reading.everywhere, reading.variant, loaded, kept=kept)
     return loaded
 
 
@@ -161,13 +173,13 @@ def _origins(data: dict[str, Any], document: Document) -> dict[str, Origin]:
 
 
 def _refuse_shared_directory(loaded: Loaded, reading: _Reading) -> None:
-    for other in reading.done.values():
-        if other.run_dir == loaded.run_dir and other.run_id != loaded.run_id:
-            text = (
-                f"would write to {shown(loaded.run_dir)}, and so would {shown(other.file)}; "
-                "give one of them another `output_dir`"
-            )
-            raise RecipeError([Problem(origin=Origin(file=loaded.file), key="", text=text)])
+    other = reading.directories.setdefault(loaded.run_dir, loaded)
+    if other.run_id != loaded.run_id:
+        text = (
+            f"would write to {shown(loaded.run_dir)}, and so would {shown(other.file)}; "
+            "give one of them another `output_dir`"
+        )
+        raise RecipeError([Problem(origin=Origin(file=loaded.file), key="", text=text)])
 
 
 def _resolve(

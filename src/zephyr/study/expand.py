@@ -178,9 +178,7 @@ def _changes(wanted: Wanted, read: Read) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def _at_its_start(
-    wanted: Wanted, changes: tuple[Change, ...], read: Read
-) -> tuple[Path | None, tuple[Change, ...]]:
+def _at_its_start(wanted: Wanted, changes: tuple[Change, ...], read: Read) -> tuple[Path | None, tuple[Change, ...]]:
     """The recipe of the row's model: of no epochs it is that of the model which training would start from."""
     file = wanted.recipe
     if file is None or not any(each.file == file and each.parts == EPOCHS and each.value == 0 for each in changes):
