@@ -46,7 +46,7 @@ class StudyRecipe(Base):
     compare_with: str | None = None
     """The row whose difference from the others is shown. Default: the first."""
     labels: dict[str, str] = field(default_factory=dict)
-    """Key of the grid -> what it is called in tables and pictures. Default: the key's last word."""
+    """Key of the grid -> what it is called in tables and pictures. Default: the key."""
     curves: list[str] = field(default_factory=list)
     """Figures logged while training, drawn over its steps: `eval_rewards/accuracies`, `loss`."""
     paper: Literal["table 3", "figure 3"] | None = None

@@ -149,13 +149,13 @@ def _cell(
         if file is None:
             raise RecipeError([_problem(wanted, "a model that is there already has no figures without `evaluate`")])
         model = read(file, everywhere=seeded, variant=Variant(changes=changes, keep=keep))
-        _refuse_unreached(wanted, changes, model)
+        _refuse_unreached(wanted, changes, model, keep)
         return Cell(seed=seed, model=model, evaluation=None)
     rows = Change(file=Path(recipe.evaluate), parts=("models",), value={MODEL: name}, origin=wanted.origin)
     none = Change(file=Path(recipe.evaluate), parts=("endpoints",), value={}, origin=wanted.origin)
     variant = Variant(changes=(*changes, rows, none), keep=keep)
     evaluation = read(recipe.evaluate, everywhere=seeded, variant=variant)
-    _refuse_unreached(wanted, changes, evaluation)
+    _refuse_unreached(wanted, changes, evaluation, keep)
     made = next((each.loaded for each in evaluation.inputs if each.field == f"models.{MODEL}"), None)
     return Cell(seed=seed, model=made, evaluation=evaluation)
 
@@ -190,12 +190,12 @@ def _at_its_start(wanted: Wanted, changes: tuple[Change, ...], read: Read) -> tu
     return start.loaded.file, changes
 
 
-def _refuse_unreached(wanted: Wanted, changes: Sequence[Change], loaded: Loaded) -> None:
+def _refuse_unreached(wanted: Wanted, changes: Sequence[Change], loaded: Loaded, keep: frozenset[Path]) -> None:
     """RecipeError for a change to a recipe that the row's model, as the row says it, is not made from."""
-    reached = chain(loaded)
+    reached = chain(loaded, keep)
     problems = [
         Problem(origin=each.origin, key=wanted.name, text=f"sets `{dotted(each.parts)}` of {shown(each.file)}, which "
-                "this row's model is not made from")
+                "this row's model is not made from, or which `keep` keeps")
         for each in changes if each.file not in reached
     ]  # fmt: skip
     if problems:

@@ -1,6 +1,7 @@
 """What a key of a study means: a place in the recipe that a row is about, or in one that it is made from."""
 
 import difflib
+from collections.abc import Set
 from pathlib import Path
 
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError
@@ -9,11 +10,12 @@ from zephyr.recipe.overrides import UnknownKey, place
 from zephyr.recipe.problems import Parts, listed, shown
 
 
-def chain(loaded: Loaded) -> dict[Path, Loaded]:
-    """The recipe and all that it is made from, the nearest first: file -> recipe."""
+def chain(loaded: Loaded, keep: Set[Path] = frozenset()) -> dict[Path, Loaded]:
+    """The recipe and all that it is made from, the nearest first: file -> recipe; not by way of the files in `keep`."""
     found: dict[Path, Loaded] = {}
     level = [loaded]
     while level:
+        level = [each for each in level if each.file not in keep]
         found |= {each.file: each for each in level if each.file not in found}
         level = [item.loaded for each in level for item in each.inputs if item.loaded.file not in found]
     return found

@@ -83,7 +83,7 @@ def _of_grid(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Iterato
         if not values or any(values.count(value) > 1 for value in values):
             problems.add(_origin(loaded, f"grid.{key}"), f"grid.{key}", "a list of values that differ is expected")
     _check_known(loaded, recipe, problems)
-    labels = {key: recipe.labels.get(key, key.rpartition(".")[2]) for key in recipe.grid}
+    labels = {key: recipe.labels.get(key, key) for key in recipe.grid}
     for combination in itertools.product(*recipe.grid.values()):
         point: dict[str, Any] = dict(zip(recipe.grid, combination, strict=True))
         if any(all(point.get(key) == value for key, value in each.items()) for each in recipe.exclude):

@@ -1,0 +1,134 @@
+"""Rows, grids and keys of a study's file, and what is said of mistakes in it."""
+
+from pathlib import Path
+
+import pytest
+
+from zephyr.recipe import RecipeError, load
+from zephyr.study.expand import Study, expand
+
+STUDY = """\
+stage: study
+title: Tiny
+recipe: dpo.yaml
+"""
+
+
+def expanded(folder: Path, text: str, *overrides: str) -> Study:
+    """The study of a text, beside the tiny recipes."""
+    file = folder / "study.yaml"
+    file.write_text(STUDY + text)
+    return expand(load(file, overrides, outputs=folder / "outputs"), outputs=folder / "outputs")
+
+
+def refusal(folder: Path, text: str) -> str:
+    """What is said of a study that has a mistake."""
+    with pytest.raises(RecipeError) as found:
+        expanded(folder, text)
+    return str(found.value).replace(f"{folder}/", "")
+
+
+def test_every_combination_of_the_grid_is_a_row_after_the_named_ones(tiny: Path) -> None:
+    study = expanded(tiny, "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5], sft.seed: [1, 2]}\n"
+                     "labels: {sft.seed: data order}\n")  # fmt: skip
+    assert [row.name for row in study.rows] == [
+        "dSFT", "beta 0.1, data order 1", "beta 0.1, data order 2", "beta 0.5, data order 1", "beta 0.5, data order 2",
+    ]  # fmt: skip
+    assert study.rows[3].wanted.point == (("beta", 0.5), ("data order", 1))
+    assert study.compare_with == "dSFT"
+
+
+def test_excluded_combinations_are_left_out(tiny: Path) -> None:
+    study = expanded(tiny, "grid: {beta: [0.1, 0.5], loss_type: [sigmoid, ipo]}\n"
+                     "exclude: [{beta: 0.5, loss_type: ipo}]\n")  # fmt: skip
+    assert [row.name for row in study.rows] == [
+        "beta 0.1, loss_type sigmoid", "beta 0.1, loss_type ipo", "beta 0.5, loss_type sigmoid",
+    ]  # fmt: skip
+
+
+def test_equal_work_is_one_run_and_what_differs_has_a_directory_of_its_own(tiny: Path) -> None:
+    study = expanded(tiny, "grid: {beta: [0.1, 0.5]}\n")
+    names = [work.loaded.run_dir.name for work in study.works]
+    plain, varied = (row.cells[0].model for row in study.rows)
+    assert plain and varied
+    assert names == ["cpt", "sft", "dpo", f"dpo-{varied.run_id[:8]}"]
+    assert plain.run_id == load(tiny / "dpo.yaml").run_id  # beta 0.1 is what the file says
+    assert study.works[1].wanted_by == (("beta 0.1", None), ("beta 0.5", None))
+    assert study.works[3].needs == (study.works[1].loaded.run_dir,)
+
+
+def test_what_a_key_changes_below_reaches_what_is_made_from_it(tiny: Path) -> None:
+    study = expanded(tiny, "grid: {sft.num_train_epochs: [2, 3]}\n")
+    assert [len({work.loaded.run_id for work in study.works if work.loaded.file.stem == stem})
+            for stem in ("cpt", "sft", "dpo")] == [1, 2, 2]  # fmt: skip
+
+
+def test_kept_recipes_are_not_changed_with_all_they_are_made_from(tiny: Path) -> None:
+    (tiny / "more.yaml").write_text("extends: sft.yaml\nmodel: {model_name_or_path: sft.yaml}\n")
+    text = "rows: {a: {recipe: more.yaml, set: {sft.num_train_epochs: 3}}}\n"
+    assert [len(expanded(tiny, text + keep).works) for keep in ("", "keep: [cpt.yaml]\n")] == [3, 3]
+    said = refusal(tiny, text + "keep: [sft.yaml]\n")
+    assert "sets `train.num_train_epochs` of" in said and "not made from, or which `keep` keeps" in said
+
+
+def test_seeds_reach_every_recipe_and_rows_share_what_is_equal(tiny: Path) -> None:
+    study = expanded(tiny, "seeds: [1, 2]\nrows: {dSFT: {recipe: sft.yaml}, dSFT + dDPO: {}}\n")
+    assert [cell.seed for cell in study.rows[0].cells] == [1, 2]
+    assert len(study.works) == 6
+    assert {work.loaded.recipe.seed for work in study.works} == {1, 2}  # type: ignore[union-attr]
+
+
+def test_no_epochs_is_the_model_that_training_starts_from(tiny: Path) -> None:
+    study = expanded(tiny, "grid: {num_train_epochs: [0, 2]}\n")
+    made = study.rows[0].cells[0].model
+    assert made and made.file.stem == "sft" and made.run_dir.name == "sft"
+    assert [work.loaded.run_dir.name for work in study.works] == ["cpt", "sft", "dpo"]
+
+
+def test_values_may_name_recipes_from_the_study_s_folder(tiny: Path) -> None:
+    folder = tiny / "studies"
+    folder.mkdir()
+    file = folder / "study.yaml"
+    rows = "rows:\n  straight: {recipe: ../dpo.yaml, set: {model.model_name_or_path: ../cpt.yaml}}\n"
+    file.write_text(f"stage: study\ntitle: t\n{rows}")
+    study = expand(load(file, outputs=tiny / "o"), outputs=tiny / "o")
+    assert [work.loaded.file.stem for work in study.works] == ["cpt", "dpo"]
+
+
+def test_the_recipe_s_directory_is_left_to_another_run_that_is_there(tiny: Path) -> None:
+    from zephyr.recipe import resolved_yaml
+
+    taken = load(tiny / "dpo.yaml", ["beta=0.7"], outputs=tiny / "outputs")
+    taken.run_dir.mkdir(parents=True)
+    (taken.run_dir / "recipe.yaml").write_text(resolved_yaml(taken))
+    study = expanded(tiny, "grid: {beta: [0.1, 0.7]}\n")
+    plain, there = (row.cells[0].model for row in study.rows)
+    assert plain and plain.run_dir.name == f"dpo-{plain.run_id[:8]}"
+    assert there and there.run_dir == taken.run_dir
+
+
+MISTAKES = [
+    ("grid: {trian.beta: [1, 2]}\n", "study.yaml:4: `trian.beta` is no key of"),
+    ("grid: {trian.beta: [1, 2]}\n", "did you mean `train.beta`"),
+    ("grid: {sft.train.learing_rate: [1, 2]}\n", "did you mean `sft.train.learning_rate`"),
+    ("grid: {sfft.train.learning_rate: [1, 2]}\n", "did you mean `sft.train.learning_rate`"),
+    ("grid: {betta: [0.1]}\n", "did you mean `train.beta`"),
+    ("grid: {beta: []}\n", "grid.beta: a list of values that differ is expected"),
+    ("grid: {beta: [0.1, 0.1]}\n", "a list of values that differ is expected"),
+    ("grid: {beta: [0.1, -1]}\n", "study.yaml:4: train.beta: found `-1`; a number above 0 is expected"),
+    ("grid: {beta: [0.1]}\nexclude: [{beta: 0.2}]\n", "not among the axis's `0.1`"),
+    ("grid: {beta: [0.1]}\nlabels: {bta: b}\n", "labels.bta: no axis of the grid, whose axes are `beta`"),
+    ("grid: {beta: [0.1]}\ncompare_with: dSFT\n", "compare_with: found `dSFT`; one of the rows is expected"),
+    ("rows: {a: {recipe: sfft.yaml}}\n", "there is no recipe `sfft.yaml`"),
+    ("rows: {a: {recipe: sft.yaml, set: {dpo.beta: 1}}}\n", "`dpo.beta` is no key of"),
+    ("rows: {a: {model: x/y, set: {beta: 1}}}\n", "keep `model`, or `recipe` and `set`"),
+    ("rows: {a: {model: x/y}}\n", "no figures without `evaluate`"),
+    ("", "no row: write `rows`, or `recipe` and `grid`"),
+    ("seeds: [1, 1]\nrows: {a: {}}\n", "a seed stands there twice"),
+    ("evaluate: sft.yaml\nrows: {a: {}}\n", "found a recipe of stage sft; one of stage evaluate is expected"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), MISTAKES)
+def test_a_mistake_is_refused_with_place_and_way_out(tiny: Path, text: str, said: str) -> None:
+    assert said in refusal(tiny, text)
