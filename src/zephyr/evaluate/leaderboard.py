@@ -178,7 +178,7 @@ def score(recipe: EvaluateRecipe, run_dir: Path) -> Scored:
         for name, each in found.items():
             scores[name][task] = _summary(each)
         for a, b in itertools.combinations(found, 2):
-            if difference := _difference(found[a], found[b]):
+            if difference := compare(found[a], found[b]):
                 comparisons.append(comparison(task, a, b, difference))
         warnings += _marks(task, next(iter(found.values())))
     return Scored(scores=scores, comparisons=comparisons, warnings=warnings, provenance={"harness": _version(found)})
@@ -227,7 +227,7 @@ def _macro_and_half(subjects: Sequence[Sequence[float]]) -> tuple[float, float]:
     return mean(map(mean, subjects)), 1.96 * float(np.sqrt(sum(variances))) / len(subjects)
 
 
-def _difference(a: dict[str, Any], b: dict[str, Any]) -> Difference | None:
+def compare(a: dict[str, Any], b: dict[str, Any]) -> Difference | None:
     """Mean of b - a in points, question by question; None where they answered other questions."""
     pairs = []
     for name in a["tasks"]:

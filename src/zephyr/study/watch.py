@@ -24,7 +24,7 @@ class Watch:
         self.study, self.console = study, console
         self.n_works, self.n_done = len(works), len(finished)
         self.place = {each.loaded.run_dir: n for n, each in enumerate(works, 1)}
-        self.labels = _labels(works)
+        self.labels = labels(works)
         self.began, self.ticked = time.monotonic(), 0.0
         self.status: Status | None = None
 
@@ -98,7 +98,7 @@ class Watch:
                            soft_wrap=True)  # fmt: skip
 
 
-def _labels(works: Sequence[Work]) -> dict[Path, str]:
+def labels(works: Sequence[Work]) -> dict[Path, str]:
     """What each run is called: its recipe, and where a study has several of that, the rows and the seed it is for."""
     names = {each.loaded.run_dir: run_name(each.loaded) for each in works}
     several = Counter(names.values())

@@ -1,0 +1,202 @@
+"""What there is of a study's runs: each read once, with its state, the time it took, and the rows that use it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr.errors import UserError
+from zephyr.report.read import Run, read_run
+from zephyr.study.expand import MODEL, Study, Work
+from zephyr.study.state import RunState, states_of
+from zephyr.study.status import row_state
+from zephyr.study.watch import labels
+
+ON_A_GPU = ("cpt", "sft", "dpo", "evaluate")
+"""Stages that compute on GPUs where there are any; the others leave them idle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Time of processes."""
+
+    gpu_s: float = 0.0
+    """Seconds of GPUs."""
+    cpu_s: float = 0.0
+    """Seconds of processes that computed on none."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(gpu_s=self.gpu_s + other.gpu_s, cpu_s=self.cpu_s + other.cpu_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOutcome:
+    """One run."""
+
+    work: Work
+    label: str
+    """What it is called in the report."""
+    state: RunState
+    run: Run | None
+    """What is in its directory; None where it was not begun."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the rows that use it."""
+        return tuple(dict.fromkeys(row for row, _ in self.work.wanted_by))
+
+    @property
+    def wall_s(self) -> float | None:
+        """Seconds from its start to its end, or to what it last logged."""
+        if self.run is None:
+            return None
+        logged = [row["time_s"] for row in self.run.metrics if "time_s" in row]
+        return self.run.result.get("wall_s", max(logged, default=None))
+
+    @property
+    def spent(self) -> Spent:
+        """Its time, for all its processes."""
+        if self.run is None or self.wall_s is None:
+            return Spent()
+        seconds = self.wall_s * (self.run.result.get("batch") or {}).get("processes", 1)
+        gpus = (self.run.provenance.get("hardware") or {}).get("gpus")
+        return Spent(gpu_s=seconds) if gpus and self.run.stage in ON_A_GPU else Spent(cpu_s=seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellOutcome:
+    """One row with one seed."""
+
+    seed: int | None
+    state: str
+    """`finished`, or what the first of its runs that is not finished is."""
+    why: str
+    """Which run that is, and what there is to say of it; empty when finished."""
+    model: Run | None
+    """The finished run that made the model; None too for a model that was there already."""
+    training: Run | None
+    """The same run, finished or not: its curves."""
+    evaluation: Run | None
+    """The finished run that measured the model."""
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Benchmark -> figures; empty until measured."""
+        return (self.evaluation.result.get("scores") or {}).get(MODEL, {}) if self.evaluation else {}
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What training says of itself; empty until trained."""
+        return (self.model.result.get("numbers") or {}) if self.model else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOutcome:
+    """One row of the table."""
+
+    name: str
+    point: tuple[tuple[str, Any], ...]
+    """For a row of the grid, the label and value of each axis."""
+    cells: tuple[CellOutcome, ...]
+    """One for each seed."""
+    own: Spent
+    """Time of runs that no other row uses."""
+    shared: Spent
+    """Time of runs that other rows use too, whole."""
+
+    @property
+    def state(self) -> str:
+        """That of its seeds, the worst first."""
+        states = {each.state for each in self.cells}
+        return next((state for state in WORST_FIRST if state in states), "finished")
+
+    @property
+    def why(self) -> str:
+        """What is not finished, and which run is the cause; with several seeds, how many are finished."""
+        causes: dict[str, list[int | None]] = {}
+        for each in self.cells:
+            if each.why:
+                causes.setdefault(each.why, []).append(each.seed)
+        if len(self.cells) == 1:
+            return next(iter(causes), "")
+        done = sum(each.state == "finished" for each in self.cells)
+        told = [f"seed {', '.join(map(str, seeds))}: {why}" for why, seeds in causes.items()]
+        return "; ".join([f"{done} of {len(self.cells)} seeds finished", *told]) if told else ""
+
+
+WORST_FIRST = ("failed", "running", "interrupted", "waiting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOutcome:
+    """A study with what there is of its runs."""
+
+    study: Study
+    rows: tuple[RowOutcome, ...]
+    works: tuple[WorkOutcome, ...]
+
+    @property
+    def base(self) -> RowOutcome:
+        """The row that the others are set against."""
+        return next(each for each in self.rows if each.name == self.study.compare_with)
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether figures are means over seeds rather than of one run."""
+        return len(self.rows[0].cells) > 1
+
+
+def read_study(study: Study) -> StudyOutcome:
+    """Reads every run that is there; what is missing or can't be read is a state, never an error."""
+    states, named = dict(states_of(each.loaded for each in study.works)), labels(study.works)
+    works = {}
+    for work in study.works:
+        directory = work.loaded.run_dir
+        run, state = _read(directory, states[directory])
+        states[directory] = state
+        works[directory] = WorkOutcome(work=work, label=named[directory], state=state, run=run)
+    rows = [_row(each.name, each.wanted.point, each.cells, works, states) for each in study.rows]
+    return StudyOutcome(study=study, rows=tuple(rows), works=tuple(works.values()))
+
+
+def _read(directory: Path, state: RunState) -> tuple[Run | None, RunState]:
+    if not (directory / "recipe.yaml").is_file():
+        return None, state
+    if state.state == "waiting" and not state.why:
+        return None, state  # not begun; what is in the directory is another run's
+    try:
+        return read_run(directory), state
+    except (UserError, OSError, ValueError) as error:
+        return None, RunState(state="failed", why=f"its files can't be read: {error}")
+
+
+def _row(
+    name: str,
+    point: tuple[tuple[str, Any], ...],
+    cells: Sequence[Any],
+    works: Mapping[Path, WorkOutcome],
+    states: Mapping[Path, RunState],
+) -> RowOutcome:
+    used = [each for each in works.values() if name in each.rows]
+    return RowOutcome(
+        name=name,
+        point=point,
+        cells=tuple(_cell(name, each, works, states) for each in cells),
+        own=sum((each.spent for each in used if len(each.rows) == 1), Spent()),
+        shared=sum((each.spent for each in used if len(each.rows) > 1), Spent()),
+    )
+
+
+def _cell(row: str, cell: Any, works: Mapping[Path, WorkOutcome], states: Mapping[Path, RunState]) -> CellOutcome:
+    own = [each.work for each in works.values() if (row, cell.seed) in each.work.wanted_by]
+    state, why = row_state(own, states)
+    training = works[cell.model.run_dir].run if cell.model else None
+    evaluation = works[cell.evaluation.run_dir].run if cell.evaluation else None
+    return CellOutcome(
+        seed=cell.seed,
+        state=state,
+        why=why,
+        model=training if training and training.finished else None,
+        training=training,
+        evaluation=evaluation if evaluation and evaluation.finished else None,
+    )

@@ -1,0 +1,243 @@
+"""The study's table: rows and columns with intervals, differences from the base row, and what each row took."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from zephyr.report.scales import HOW_TO_READ_WINS, SCALES, SHARES, counted
+from zephyr.report.table import Cell, Table, words
+from zephyr.report.table import Column as Heading
+from zephyr.report.wording import MISSING, count, duration, number, percent, times
+from zephyr.study.columns import Column
+from zephyr.study.compare import Compared
+from zephyr.study.entries import Entry, Figure
+from zephyr.study.outcome import RowOutcome, Spent, StudyOutcome
+
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabled:
+    """All that the tables are made of."""
+
+    outcome: StudyOutcome
+    columns: tuple[Column, ...]
+    entries: Mapping[tuple[str, str], Entry]
+
+    def of(self, row: RowOutcome, column: Column) -> Entry:
+        """One row's entry in one column."""
+        return self.entries[row.name, column.key]
+
+
+def main_table(found: Tabled, between: str = "\n") -> Table:
+    """Every row with every column.
+
+    Args:
+        found: the figures.
+        between: stands between a figure, its interval and its verdict; a line's end stacks them on the page.
+    """
+    sizes = _one_size_for_all(found)
+    rows = []
+    for row in found.outcome.rows:
+        cells = [words(row.name)]
+        for column in found.columns:
+            entry = found.of(row, column)
+            cells += [_figure(entry, between), _difference(entry, between)]
+            cells += [] if sizes else _sizes(entry.figure)
+        cells += _sizes(_first_figure(found, row)) if sizes else []
+        rows.append((*cells, *_times(row), words(_state(row))))
+    headings = [Heading("row")]
+    for column in found.columns:
+        headings += [Heading(column.title, True), Heading(_over(found), True)]
+        headings += [] if sizes else [Heading(_n(found), True), Heading("failed", True)]
+    headings += [Heading(_n(found), True), Heading("failed", True)] if sizes else []
+    headings += [Heading("own time", True), Heading("shared", True), Heading("state")]
+    return Table(
+        id="table", title=found.outcome.study.recipe.title, columns=tuple(headings), rows=tuple(rows),
+        note=" ".join(_notes(found)),
+    )  # fmt: skip
+
+
+def column_table(found: Tabled, column: Column) -> Table:
+    """One column with a line for each row, for the terminal."""
+    rows = []
+    for row in found.outcome.rows:
+        entry = found.of(row, column)
+        figure, compared = entry.figure, entry.compared
+        there = compared if isinstance(compared, Compared) else None
+        rows.append(
+            (
+                words(row.name),
+                Cell(figure and figure.value, column.shown(figure.value if figure else None)),
+                Cell(figure and figure.interval, _interval(column, figure.interval if figure else None)),
+                Cell(there and there.difference, column.shown_difference(there.difference if there else None)),
+                Cell(there and there.interval, _interval(column, there.interval if there else None)),
+                words(_verdict(compared, found, row)),
+                *_sizes(figure),
+            )
+        )
+    headings = (
+        Heading("row"), Heading(column.title, True), Heading("95 % interval", True), Heading(_over(found), True),
+        Heading("95 % interval", True), Heading(""), Heading(_n(found), True), Heading("failed", True),
+    )  # fmt: skip
+    return Table(id=f"column-{column.key}", title=column.title, columns=headings, rows=tuple(rows))
+
+
+def times_table(found: Tabled) -> Table:
+    """What each row took and where it is, for the terminal."""
+    rows = tuple((words(row.name), *_times(row), words(_state(row))) for row in found.outcome.rows)
+    headings = (Heading("row"), Heading("own time", True), Heading("shared", True), Heading("where it is"))
+    return Table(id="times", title="Runs", columns=headings, rows=rows)
+
+
+def _figure(entry: Entry, between: str) -> Cell:
+    figure, column = entry.figure, entry.column
+    if figure is None:
+        return Cell(None, MISSING)
+    text = column.shown(figure.value)
+    if figure.interval:
+        text += _joined(_interval(column, figure.interval), between)
+    return Cell([figure.value, figure.interval], text)
+
+
+def _difference(entry: Entry, between: str) -> Cell:
+    compared, column = entry.compared, entry.column
+    if compared is None:
+        return Cell(None, MISSING)
+    if isinstance(compared, str):
+        return Cell(None, compared)
+    text = column.shown_difference(compared.difference)
+    if compared.interval is None:
+        return Cell([compared.difference, None, None], text + _joined(compared.why, between))
+    inside = _interval(column, compared.interval)
+    inside = f"{inside}{between if between == chr(10) else ', '}{compared.verdict}"
+    return Cell([compared.difference, compared.interval, compared.separable], text + _joined(inside, between))
+
+
+def _joined(text: str, between: str) -> str:
+    return f"\n{text}" if between == "\n" else f" ({text})"
+
+
+def _interval(column: Column, bounds: tuple[float, float] | None) -> str:
+    return MISSING if bounds is None else f"{column.shown(bounds[0])} to {column.shown(bounds[1])}"
+
+
+def _verdict(compared: Compared | str | None, found: Tabled, row: RowOutcome) -> str:
+    if row.name == found.outcome.base.name:
+        return "compared with"
+    if compared is None:
+        return MISSING
+    return compared if isinstance(compared, str) else compared.verdict or compared.why
+
+
+def _sizes(figure: Figure | None) -> list[Cell]:
+    n, failed = (figure.n, figure.n_failed) if figure else (None, None)
+    return [Cell(n, count(n)), Cell(failed, count(failed))]
+
+
+def _one_size_for_all(found: Tabled) -> bool:
+    """Whether n and failures are the same in all columns, and stand once."""
+    for row in found.outcome.rows:
+        there = [figure for column in found.columns if (figure := found.of(row, column).figure)]
+        if len({(figure.n, figure.n_failed) for figure in there}) > 1:
+            return False
+    return True
+
+
+def _first_figure(found: Tabled, row: RowOutcome) -> Figure | None:
+    figures = (found.of(row, column).figure for column in found.columns)
+    return next((each for each in figures if each), None)
+
+
+def _times(row: RowOutcome) -> list[Cell]:
+    return [Cell(_seconds(each), spent_in_words(each)) for each in (row.own, row.shared)]
+
+
+def _seconds(spent: Spent) -> dict[str, float]:
+    return {"gpu_s": round(spent.gpu_s, 1), "cpu_s": round(spent.cpu_s, 1)}
+
+
+def spent_in_words(spent: Spent) -> str:
+    """`12.4 GPU-hours`, or where no GPU computed `3 min 24 s`."""
+    if spent.gpu_s:
+        return f"{number(spent.gpu_s / 3600, 2 if spent.gpu_s < 36000 else 1)} GPU-hours"
+    return duration(spent.cpu_s) if spent.cpu_s else MISSING
+
+
+def _state(row: RowOutcome) -> str:
+    return FINISHED if row.state == FINISHED else f"{row.state}: {row.why}" if row.why else row.state
+
+
+def _over(found: Tabled) -> str:
+    return f"over {found.outcome.base.name}"
+
+
+def _n(found: Tabled) -> str:
+    return "seeds" if found.outcome.over_seeds else "n"
+
+
+def _notes(found: Tabled) -> Iterator[str]:
+    """What a reader must know to read the table."""
+    base = found.outcome.base.name
+    if found.outcome.over_seeds:
+        yield (
+            "Figures are means over seeds, each with runs of its own; intervals are 95 % by Student's t over seeds. "
+            f"Over {base}: each seed's difference between its own two runs, then as for the figures. Failed: questions "
+            "without a score, in all seeds; they are in no mean."
+        )
+    else:
+        yield (
+            "Intervals are 95 %, over the questions of this one training run: another seed moves a figure too, and "
+            f"that is not in them. Over {base}: the difference, taken question by question. n: questions with a score; "
+            "failed: those without, which are in no mean."
+        )
+    yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
+    if any(len(column.path) and column.path[-1] in SHARES for column in found.columns):
+        yield from (SHARES[name][1] for name in SHARES if any(column.path[-1] == name for column in found.columns))
+    yield from (counted(HOW_TO_READ_WINS, "world") for column in found.columns if column.key == "world/win_rate")
+    yield (
+        "Own time: of the row's own runs, times their processes; shared: of those that other rows use too, whole."
+    )  # fmt: skip
+
+
+def cautions(columns: Sequence[Column]) -> tuple[str, ...]:
+    """What must be said beside the scores of the table's benchmarks."""
+    found = (SCALES[each.benchmark].caution for each in columns if each.benchmark in SCALES)
+    return tuple(dict.fromkeys(each for each in found if each))
+
+
+def saving(outcome: StudyOutcome) -> str:
+    """What sharing saved, as far as runs are finished."""
+    together = sum((each.spent for each in outcome.works), Spent())
+    alone = sum((row.own + row.shared for row in outcome.rows), Spent())
+    begun = sum(each.run is not None for each in outcome.works)
+    total, single = together.gpu_s or together.cpu_s, alone.gpu_s or alone.cpu_s
+    if not total:
+        return ""
+    text = f"{times(begun, 'run')} took {spent_in_words(together)}"
+    if begun < len(outcome.works):
+        text = f"{begun} of {len(outcome.works)} runs so far took {spent_in_words(together)}"
+    if single <= total:
+        return f"{text}."
+    return f"{text}; each row by itself, {spent_in_words(alone)}: sharing saves {percent(1 - total / single)}."
+
+
+def sentences(found: Tabled) -> tuple[str, ...]:
+    """Every difference from the base row in words, column by column; and the rows that have no figure."""
+    said = []
+    for column in found.columns:
+        for row in found.outcome.rows:
+            compared = found.of(row, column).compared
+            if isinstance(compared, Compared) and compared.interval:
+                said.append(_sentence(found, column, row, compared))
+    return tuple(said)
+
+
+def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
+    base = found.outcome.base.name
+    size = times(compared.n, "seed") if found.outcome.over_seeds else f"n = {count(compared.n)}"
+    bounds = f"95 % interval {_interval(column, compared.interval)}, {size}"
+    if not compared.separable:
+        difference = column.shown_difference(compared.difference)
+        return f"{column.title}: {row.name} and {base} are not separable: {difference} ({bounds})."
+    side = "above" if compared.difference > 0 else "below"
+    return f"{column.title}: {row.name} is {side} {base} by {column.shown(abs(compared.difference))} ({bounds})."
