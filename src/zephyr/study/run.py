@@ -36,7 +36,7 @@ class _Started:
 
 
 @dataclass
-class _Queue:
+class Queue:
     """The runs of a study while they are worked off."""
 
     waiting: list[Work]
@@ -71,7 +71,7 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
     begin(study)
     states = states_of(each.loaded for each in works)
     finished = {run_dir for run_dir, each in states.items() if each.state == "finished"}
-    queue = _Queue(waiting=[each for each in works if each.loaded.run_dir not in finished], finished=finished)
+    queue = Queue(waiting=[each for each in works if each.loaded.run_dir not in finished], finished=finished)
     from zephyr.study.report import show, write_report
 
     console = Console(stderr=True)
@@ -93,13 +93,13 @@ def wanted_works(study: Study, only: Sequence[str]) -> tuple[Work, ...]:
     return tuple(each for each in study.works if not only or any(row in only for row, _ in each.wanted_by))
 
 
-def _work_off(queue: _Queue, having: Slots, watch: Watch, *, keep_going: bool) -> None:
+def _work_off(queue: Queue, having: Slots, watch: Watch, *, keep_going: bool) -> None:
     """Starts runs as their inputs and devices come free, until nothing is left that can be."""
     free = list(having.devices)
     while queue.waiting or queue.going:
         _give_up(queue, watch)
         while not queue.stopping and len(queue.going) < having.at_once:
-            work = _next(queue, free, having)
+            work = next_work(queue, free, having)
             if work is None:
                 break
             queue.waiting.remove(work)
@@ -117,7 +117,7 @@ def _work_off(queue: _Queue, having: Slots, watch: Watch, *, keep_going: bool) -
             _note(each, queue, watch, keep_going=keep_going)
 
 
-def _give_up(queue: _Queue, watch: Watch) -> None:
+def _give_up(queue: Queue, watch: Watch) -> None:
     """Takes out what needs a run that failed."""
     for each in list(queue.waiting):
         cause = next((run_dir for run_dir in each.needs if run_dir in queue.failed), None)
@@ -127,7 +127,7 @@ def _give_up(queue: _Queue, watch: Watch) -> None:
             watch.not_run(each, cause)
 
 
-def _next(queue: _Queue, free: list[str], having: Slots) -> Work | None:
+def next_work(queue: Queue, free: list[str], having: Slots) -> Work | None:
     """The first run whose inputs are there, and for which enough devices are free."""
     for each in queue.waiting:
         fits = not having.devices or devices_needed(each.loaded) <= len(free)
@@ -173,7 +173,7 @@ def _ended(started: _Started) -> bool:
     return started.process.poll() is not None
 
 
-def _note(started: _Started, queue: _Queue, watch: Watch, *, keep_going: bool) -> None:
+def _note(started: _Started, queue: Queue, watch: Watch, *, keep_going: bool) -> None:
     """What became of a run that ended."""
     work, seconds = started.work, time.monotonic() - started.since
     directory = work.loaded.run_dir
@@ -194,7 +194,7 @@ def _note(started: _Started, queue: _Queue, watch: Watch, *, keep_going: bool) -
 
 
 @contextlib.contextmanager
-def _signals(queue: _Queue) -> Iterator[None]:
+def _signals(queue: Queue) -> Iterator[None]:
     """Ctrl-C, SIGTERM: nothing more is started, and what is running is told to stop with a checkpoint."""
 
     def stop(number: int, frame: object) -> None:

@@ -1,0 +1,117 @@
+"""A study, really run: every run once, failures by name, a kill, a stop."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.conftest import write_tiny
+
+STUDY = """\
+stage: study
+title: Small
+recipe: dpo.yaml
+rows:
+  dSFT: {recipe: sft.yaml}
+  broken: {recipe: broken.yaml}
+  on broken: {set: {model.model_name_or_path: broken.yaml}}
+grid: {beta: [0.1, 0.5]}
+columns: [eval_loss, eval_rewards/accuracies]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Path) -> Path:
+    """The tiny recipes, and one whose rows can't be trained on, which only its run finds out."""
+    folder = write_tiny(tmp_path_factory.mktemp("lab"), tiny_tokenizer)
+    (folder / "broken.yaml").write_text("extends: sft.yaml\ndata: {train: [{path: empty.jsonl}]}\n")
+    (folder / "empty.jsonl").write_text('{"messages": []}\n' * 8)
+    (folder / "study.yaml").write_text(STUDY)
+    return folder
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "zephyr", *words]
+
+
+def called(folder: Path, *words: str, status: int = 0) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    done = subprocess.run(command(*words), cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr
+
+
+def results(folder: Path) -> dict[str, int]:
+    """Every finished run of the lab, and when it ended."""
+    return {str(file.parent): file.stat().st_mtime_ns for file in (folder / "outputs").rglob("result.json")}
+
+
+def test_a_study_from_its_first_run_to_its_table(lab: Path) -> None:
+    """One story, since each part of it needs the runs of the one before."""
+    # the first failure ends it; what was there stays
+    said = called(lab, "run", "study.yaml", "--only", "broken", "--only", "dSFT", status=1)
+    assert "failed" in said and "messages" in said and "output.txt" in said, said
+    assert "1/3  lab" in said.replace(str(lab.name), "lab") or "1/3" in said
+    # with --keep-going the rest goes on, and what hangs on the failure is named
+    before = results(lab)
+    said = called(lab, "run", "study.yaml", "--keep-going", "--jobs", "2", status=1)
+    assert "not run" in said and "broken failed" in said, said
+    rows = {row["row"]: row for row in csv.DictReader((lab / f"outputs/{lab.name}/study/table.csv").open())}
+    assert rows["broken"]["state"] == "failed" and not rows["broken"]["value"]
+    assert rows["on broken"]["state"] == "failed"
+    assert rows["dSFT"]["state"] == rows["beta 0.1"]["state"] == rows["beta 0.5"]["state"] == "finished"
+    result = json.loads((lab / f"outputs/{lab.name}/study/result.json").read_text())
+    assert result["status"] == "failed" and result["numbers"] == {"rows": 5, "runs": 6, "runs_finished": 4}
+    after = results(lab)
+    assert {run: when for run, when in after.items() if run in before} == before  # none was run again
+    # status says the same, in a glance
+    said = called(lab, "status", "study.yaml")
+    assert "4 finished" in said and "1 failed" in said and "messages" in said, said
+    # mended, it goes on with that alone
+    (lab / "empty.jsonl").write_text((lab / "chat.jsonl").read_text())
+    called(lab, "run", "study.yaml", "--jobs", "2")
+    table = results(lab)
+    assert {run: when for run, when in table.items() if run in after and not run.endswith("study")} == {
+        run: when for run, when in after.items() if not run.endswith("study")
+    }
+    assert "7 finished before, 0 to do" not in called(lab, "status", "study.yaml")
+    assert "6 runs, 6 finished before, 0 to do" in called(lab, "run", "study.yaml")
+    # the table can be made again from the directories alone
+    page = lab / f"outputs/{lab.name}/study/report.html"
+    page.unlink()
+    called(lab, "report", f"outputs/{lab.name}/study")
+    assert page.is_file()
+
+
+def test_killed_in_the_middle_of_a_run_it_ends_with_that_run_going_on(lab: Path) -> None:
+    words = command("run", "study.yaml", "--outputs", "killed", "--only", "beta 0.1", "--everywhere", "save_steps=1")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=lab, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _wait_for(lambda: any((lab / "killed").rglob("checkpoints/*/trainer_state.json")), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    said = called(lab, *words[3:])
+    assert "3 of 3 runs finished" in said
+
+
+def test_asked_to_stop_it_says_how_to_go_on(lab: Path) -> None:
+    words = command("run", "study.yaml", "--outputs", "stopped", "--only", "dSFT")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=lab, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               text=True)  # fmt: skip
+    _wait_for(lambda: any((lab / "stopped").rglob("metrics.jsonl")), process)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 75 and "The same command goes on" in said, said
+
+
+def _wait_for(happened: "callable", process: subprocess.Popen) -> None:  # type: ignore[valid-type]
+    until = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
