@@ -19,15 +19,18 @@ def published() -> dict[str, Any]:
 
 def matching(run: Run, benchmark: str) -> dict[str, str]:
     """The paper's row name -> our row name, where both have the same model; only by the names listed in paper.yaml."""
-    ours = {
-        " ".join(name.lower().split()): name for name, scores in run.result["scores"].items() if benchmark in scores
-    }
     found = {}
-    for row in published()["ablation"]["rows"]:
-        same = [ours[alias] for alias in row["also"] if alias in ours]
-        if same:
-            found[row["name"]] = same[0]
-    return found
+    for name, scores in run.result["scores"].items():
+        row = ablation_row(name)
+        if row and benchmark in scores:
+            found.setdefault(row["name"], name)
+    return {row["name"]: found[row["name"]] for row in published()["ablation"]["rows"] if row["name"] in found}
+
+
+def ablation_row(name: str) -> dict[str, Any] | None:
+    """The row of the paper's Table 3 that a row of ours is called like; None where there is none."""
+    wanted = " ".join(name.lower().split())
+    return next((row for row in published()["ablation"]["rows"] if wanted in row["also"]), None)
 
 
 def beside_the_paper(run: Run, benchmark: str) -> tuple[Table, Table] | None:

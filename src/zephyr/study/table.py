@@ -41,7 +41,7 @@ def main_table(found: Tabled, between: str = "\n") -> Table:
         cells = [words(row.name)]
         for column in found.columns:
             entry = found.of(row, column)
-            cells += [_figure(entry, between), _difference(entry, between)]
+            cells += [figure_cell(entry, between), difference_cell(entry, between)]
             cells += [] if sizes else _sizes(entry.figure)
         cells += _sizes(_first_figure(found, row)) if sizes else []
         rows.append((*cells, *_times(row), words(_state(row))))
@@ -89,7 +89,8 @@ def times_table(found: Tabled) -> Table:
     return Table(id="times", title="Runs", columns=headings, rows=rows)
 
 
-def _figure(entry: Entry, between: str) -> Cell:
+def figure_cell(entry: Entry, between: str) -> Cell:
+    """A figure with its interval; `between` as for `main_table`."""
     figure, column = entry.figure, entry.column
     if figure is None:
         return Cell(None, MISSING)
@@ -99,7 +100,8 @@ def _figure(entry: Entry, between: str) -> Cell:
     return Cell([figure.value, figure.interval], text)
 
 
-def _difference(entry: Entry, between: str) -> Cell:
+def difference_cell(entry: Entry, between: str) -> Cell:
+    """A difference with its interval and verdict; `between` as for `main_table`."""
     compared, column = entry.compared, entry.column
     if compared is None:
         return Cell(None, MISSING)
@@ -191,7 +193,7 @@ def _notes(found: Tabled) -> Iterator[str]:
             "failed: those without, which are in no mean."
         )
     yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
-    if any(len(column.path) and column.path[-1] in SHARES for column in found.columns):
+    if any(column.path[-1] in SHARES for column in found.columns):
         yield from (SHARES[name][1] for name in SHARES if any(column.path[-1] == name for column in found.columns))
     yield from (counted(HOW_TO_READ_WINS, "world") for column in found.columns if column.key == "world/win_rate")
     yield (
@@ -235,9 +237,12 @@ def sentences(found: Tabled) -> tuple[str, ...]:
 def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
     base = found.outcome.base.name
     size = times(compared.n, "seed") if found.outcome.over_seeds else f"n = {count(compared.n)}"
-    bounds = f"95 % interval {_interval(column, compared.interval)}, {size}"
+    low, high = compared.interval or (0.0, 0.0)
     if not compared.separable:
-        difference = column.shown_difference(compared.difference)
-        return f"{column.title}: {row.name} and {base} are not separable: {difference} ({bounds})."
-    side = "above" if compared.difference > 0 else "below"
-    return f"{column.title}: {row.name} is {side} {base} by {column.shown(abs(compared.difference))} ({bounds})."
+        told = (
+            f"{column.shown_difference(compared.difference)} (95 % interval {_interval(column, (low, high))}, {size})"
+        )
+        return f"{column.title}: {row.name} and {base} are not separable: {told}."
+    side, low, high = ("above", low, high) if compared.difference > 0 else ("below", -high, -low)
+    told = f"{column.shown(abs(compared.difference))} (95 % interval {_interval(column, (low, high))}, {size})"
+    return f"{column.title}: {row.name} is {side} {base} by {told}."
