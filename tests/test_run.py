@@ -10,8 +10,9 @@ from tests.conftest import write_rows
 from zephyr import run as running
 from zephyr.cli import main
 from zephyr.errors import UserError
-from zephyr.recipe import load
-from zephyr.run import execute
+from zephyr.provenance import provenance
+from zephyr.recipe import load, resolved_yaml
+from zephyr.run import execute, status
 
 RECIPE = (
     "stage: filter\nseed: 1\noutput_dir: {out}\ndata: {{train: [{{path: {rows}}}]}}\nworkers: 1\nfilters: {filters}\n"
@@ -73,3 +74,19 @@ def test_nothing_is_announced_where_the_directory_is_another_recipes(tmp_path: P
     assert main(["run", recipe, "seed=2"]) == 1
     said = capsys.readouterr().err
     assert "holds the run of another recipe" in said and "finished before" not in said
+
+
+def test_a_finished_run_is_not_used_once_a_file_that_it_read_has_changed(tiny: Path) -> None:
+    loaded = load(tiny / "cpt.yaml", outputs=tiny / "outputs")
+    loaded.run_dir.mkdir(parents=True)
+    (loaded.run_dir / "recipe.yaml").write_text(resolved_yaml(loaded))
+    (loaded.run_dir / "provenance.json").write_text(json.dumps(provenance(loaded)))
+    (loaded.run_dir / "result.json").write_text("{}")
+    data = tiny / "text.jsonl"
+    data.touch()  # another time alone is no change
+    assert status(loaded) == "finished"
+    data.write_text(data.read_text() + '{"text": "one more"}\n')
+    with pytest.raises(UserError, match=r"text\.jsonl, which has been changed since[\s\S]*rm -r"):
+        status(loaded)
+    data.unlink()  # what is gone can't be compared
+    assert status(loaded) == "finished"

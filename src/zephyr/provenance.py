@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import zephyr
+from zephyr.files_used import KEY, files_used
 from zephyr.recipe import Loaded
 
 PACKAGES = (
@@ -31,6 +32,7 @@ def provenance(loaded: Loaded) -> dict[str, Any]:
         "started": now(),
         "command": _command(),
         "recipe_file": str(loaded.file),
+        KEY: files_used(loaded),
         "inputs": [
             {
                 "field": each.field,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zephyr.errors import Interrupted, UserError
+from zephyr.files_used import changed_files
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
 from zephyr.stages import TRAINING, stage_runner
@@ -58,7 +59,23 @@ def status(loaded: Loaded) -> Status:
         if not worth_keeping(directory):
             return "new"  # refused or broken off before it had learnt anything: the mended recipe takes its place
         raise UserError(_another_recipe(loaded, before))
-    return "finished" if (directory / "result.json").is_file() else "interrupted"
+    if not (directory / "result.json").is_file():
+        return "interrupted"
+    refuse_stale(loaded)
+    return "finished"
+
+
+def refuse_stale(loaded: Loaded) -> None:
+    """UserError for a finished run that read a file which holds something else now."""
+    changed = changed_files(loaded.run_dir)
+    if changed:
+        raise UserError(
+            f"{shown(loaded.run_dir)} holds a finished run that read {', '.join(str(shown(each)) for each in changed)}, "
+            "which has been changed since.\n"
+            f"  Run it anew:      rm -r {shown(loaded.run_dir)}, then the same command\n"
+            f"  Keep both:        zephyr run {shown(loaded.file)} ... output_dir=outputs/another-name\n"
+            "  Keep the old one: put the file back as it was, and write the change into another file"
+        )
 
 
 WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard")

@@ -9,7 +9,7 @@ from typing import Any
 
 from zephyr.recipe.keys import key_at
 from zephyr.recipe.problems import Origin, Parts, dotted
-from zephyr.recipe.schema import NOT_SCIENCE, RECIPES, Recipe
+from zephyr.recipe.schema import CODE, NOT_SCIENCE, RECIPES, Recipe
 from zephyr.recipe.teacher import Budget, LanguageModel, is_asking
 
 
@@ -83,6 +83,8 @@ def digest(data: dict[str, Any], named: dict[str, Any] | None = None) -> str:
         for parts, value in leaves(data)
         if is_science(data, parts)
     ]
+    if data.get("stage") in CODE:
+        science.append([["code"], CODE[data["stage"]]])
     science.sort(key=lambda each: json.dumps(each[0]))
     return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()
 

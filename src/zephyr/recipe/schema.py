@@ -203,3 +203,6 @@ NOT_SCIENCE = {
     "benchmarks.leaderboard.batch_size", "max_set_aside_share", "max_unusable_share", "dialogues.max_set_aside_share",
 }  # fmt: skip
 """Keys that don't change what a run computes, so that they may differ in the same run directory."""
+CODE: dict[str, int] = {}
+"""Stage -> how many times a change of our code has changed what its runs compute; part of a run's identity, so that a
+run made before is not taken for one made now."""
