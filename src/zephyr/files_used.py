@@ -1,4 +1,4 @@
-"""The local files that a run read, and whether they are still what they were: a finished run is used again only then."""
+"""The local files that a run read: it is used again only while they are what they were."""
 
 import hashlib
 import json

@@ -69,9 +69,9 @@ def refuse_stale(loaded: Loaded) -> None:
     """UserError for a finished run that read a file which holds something else now."""
     changed = changed_files(loaded.run_dir)
     if changed:
+        files = ", ".join(str(shown(each)) for each in changed)
         raise UserError(
-            f"{shown(loaded.run_dir)} holds a finished run that read {', '.join(str(shown(each)) for each in changed)}, "
-            "which has been changed since.\n"
+            f"{shown(loaded.run_dir)} holds a finished run that read {files}, which has been changed since.\n"
             f"  Run it anew:      rm -r {shown(loaded.run_dir)}, then the same command\n"
             f"  Keep both:        zephyr run {shown(loaded.file)} ... output_dir=outputs/another-name\n"
             "  Keep the old one: put the file back as it was, and write the change into another file"
