@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
@@ -28,6 +28,8 @@ class Key:
     colour: str
     dot: bool = False
     """A dot rather than a line."""
+    dash: Literal["", "dashed", "dotted"] = ""
+    """How the line is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +188,8 @@ def score_picture(run: Run, benchmark: str) -> Picture | None:
     with drawing(id, alt, width=4.1, height=0.62 + 0.36 * len(rows)) as picture:
         axes = picture.axes
         for at, (_, score, bounds, colour) in enumerate(rows):
-            _with_interval(axes, at, score, bounds, COLOURS[colour], 6)
-        _rows_of(axes, [name for name, *_ in rows])
+            with_interval(axes, at, score, bounds, COLOURS[colour], 6)
+        rows_of(axes, [name for name, *_ in rows])
         _scale_axis(axes, benchmark)
     return Picture(id=id, title="Score with 95 % interval", svg=picture.svg)
 
@@ -210,24 +212,26 @@ def category_picture(run: Run, benchmark: str) -> Picture | None:
                 if found.get("score") is not None:
                     bounds = category_interval(run, name, benchmark, category)
                     place = at + (turn - (len(names) - 1) / 2) * step
-                    _with_interval(picture.axes, place, found["score"], bounds, COLOURS[colours[name]], 4.5)
+                    with_interval(picture.axes, place, found["score"], bounds, COLOURS[colours[name]], 4.5)
             if at:
                 picture.axes.axhline(at - 0.5, color=COLOURS["grid"], linewidth=0.6)
-        _rows_of(picture.axes, [category.replace("_", " ") for category in categories])
+        rows_of(picture.axes, [category.replace("_", " ") for category in categories])
         _scale_axis(picture.axes, benchmark)
     keys = tuple(Key(label=name, colour=colours[name], dot=True) for name in names)
     return Picture(id=id, title="Score by category, with 95 % intervals", svg=picture.svg, keys=keys)
 
 
-def _with_interval(
+def with_interval(
     axes: Axes, at: float, score: float, bounds: Sequence[float] | None, colour: str, size: float
 ) -> None:
+    """A dot in row `at`, and its interval as a line through it."""
     if bounds:
         axes.plot(bounds, [at, at], color=colour, linewidth=size / 3, alpha=0.75)
     axes.plot([score], [at], marker="o", markersize=size, color=colour, markeredgecolor=COLOURS["paper"])
 
 
-def _rows_of(axes: Axes, labels: list[str]) -> None:
+def rows_of(axes: Axes, labels: list[str]) -> None:
+    """Names the rows, the first one on top."""
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
     axes.set_ylim(len(labels) - 0.5, -0.5)

@@ -1,22 +1,15 @@
 """The report as one HTML page that needs nothing but itself: no network, no script."""
 
-from importlib import resources
-
-from jinja2 import Environment, StrictUndefined
-
 import zephyr
 from zephyr.report.contents import Contents, Evaluation, Section, paper_context
 from zephyr.report.figures import READING_CURVES, Picture, category_picture, curves, score_picture
 from zephyr.report.radar import radar_picture
-from zephyr.report.wording import number
+from zephyr.report.templates import template
 
 
 def page(report: Contents) -> str:
     """The whole report as HTML."""
-    source = (resources.files("zephyr.report") / "page.html.jinja").read_text()
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters["score"] = number
-    return environment.from_string(source).render(
+    return template("zephyr.report", "page.html.jinja").render(
         report=report,
         score_pictures=_score_pictures,
         curves=_curves,
