@@ -89,14 +89,18 @@ def load_named(arguments: argparse.Namespace) -> Loaded:
 
 def _check(arguments: argparse.Namespace) -> int:
     from zephyr.recipe.commands import check
+    from zephyr.study.expand import expand
 
-    return check([find(each) for each in arguments.recipes], arguments.overrides)
+    return check([find(each) for each in arguments.recipes], arguments.overrides, of_study=expand)
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     from zephyr.plan.plan import as_json, make_plan
 
     loaded = load_named(arguments)
+    if isinstance(loaded.recipe, StudyRecipe):
+        _plan_study(loaded, arguments)
+        return
     plan = make_plan(loaded, count=arguments.count)
     if arguments.json:
         print(json.dumps(as_json(plan), indent=2))
@@ -106,6 +110,25 @@ def _plan(arguments: argparse.Namespace) -> None:
     from zephyr.plan.show import show
 
     show(plan, Console(), load(find(arguments.diff)) if arguments.diff else None)
+
+
+def _plan_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from zephyr.study.expand import expand
+    from zephyr.study.plan import as_json, make_study_plan
+    from zephyr.study.plan_show import show_study_plan
+
+    for option in ("count", "diff"):
+        if getattr(arguments, option):
+            raise UserError(
+                f"{loaded.file}: --{option} is for a single recipe, such as one of those that this study names"
+            )
+    plan = make_study_plan(expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs))
+    if arguments.json:
+        print(json.dumps(as_json(plan), indent=2))
+        return
+    show_study_plan(plan, Console())
 
 
 def _preview(arguments: argparse.Namespace) -> None:

@@ -32,6 +32,8 @@ class Work:
     """Floating-point operations that the method needs, over all epochs."""
     hardware_flops: float
     """The same with what is computed twice because activations are not kept."""
+    reference_flops: float = 0.0
+    """Of `model_flops` those of dDPO's reference, which a run that finds its log-probabilities stored is spared."""
 
     def hours(self, device: Device, processes: int, mfu: float) -> float:
         """Hours at a share of the devices' peak; as in every MFU, operations done twice count once."""
@@ -69,7 +71,12 @@ def work_of(recipe: TrainRecipe, job: Job, tokens: Tokens) -> Work:
     reference = forward if isinstance(recipe, DpoRecipe) else 0.0
     seen = epochs * tokens.count
     model = seen * trained + tokens.count * reference
-    return Work(tokens=tokens, model_flops=model, hardware_flops=model + seen * forward * job.checkpointing)
+    return Work(
+        tokens=tokens,
+        model_flops=model,
+        hardware_flops=model + seen * forward * job.checkpointing,
+        reference_flops=tokens.count * reference,
+    )
 
 
 def forward_flops(job: Job, length: float) -> float:

@@ -1,21 +1,25 @@
 """What `zephyr check` and `zephyr recipes` do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zephyr.recipe.load import load
+from zephyr.recipe.loaded import Loaded
 from zephyr.recipe.problems import RecipeError, shown
 from zephyr.recipe.shipped import all_shipped, copy, recipe_files, shipped_recipes
 
 __all__ = ["check", "copy_recipe", "list_recipes", "shipped_recipes"]
 
 
-def check(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> int:
+def check(
+    paths: Sequence[str | Path], overrides: Sequence[str] = (), *, of_study: Callable[[Loaded], object] | None = None
+) -> int:
     """Prints one line for each good recipe and every mistake of the others; returns the exit status.
 
     Args:
         paths: recipe files; a folder stands for the recipes in it.
         overrides: `key=value` as typed, for every one of them.
+        of_study: reads all that a study's rows mean, and raises RecipeError for what is wrong with them.
     """
     files = [file for path in map(Path, paths) for file in (recipe_files(path) if path.is_dir() else [path])]
     if not files:
@@ -25,6 +29,8 @@ def check(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> int:
     for file in files:
         try:
             loaded = load(file, overrides)
+            if of_study and loaded.recipe.stage == "study":
+                of_study(loaded)
         except RecipeError as error:
             of_many = f"{shown(file.resolve())}: " if len(files) > 1 else ""
             said = (f"{of_many if each.origin.override else ''}{each}" for each in error.problems)

@@ -1,0 +1,231 @@
+"""`zephyr plan STUDY`: every run it takes, what is there, what rows share, and what that saves."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from zephyr.plan.needs import lacking, refuse_missing
+from zephyr.recipe import Loaded
+from zephyr.recipe.schema import TrainRecipe
+from zephyr.study.expand import Study, StudyRow, Work
+from zephyr.study.shared import Common, reasons, references, tokenised
+from zephyr.study.state import RunState, states_of
+from zephyr.study.takes import Takes, takes_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """One run of the study."""
+
+    work: Work
+    state: RunState
+    takes: Takes
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.state.state == "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sums over runs."""
+
+    runs: int
+    hours: float | None
+    """One run after the other; None where no run's are known."""
+    gpu_hours: float | None
+    calls: int | None
+    cost: float | None
+    without_hours: int
+    """Runs whose hours are not known, and not in the sum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """What `zephyr plan` shows of a study."""
+
+    study: Study
+    runs: tuple[PlannedRun, ...]
+    """Every distinct run, inputs before what uses them."""
+    references: tuple[Common, ...]
+    """dDPO runs by the stored reference that they look up."""
+    tokenised: tuple[Common, ...]
+    """Training runs by the prepared data that they read."""
+    alone: Totals
+    """Every row by itself, with all it is made from."""
+    once: Totals
+    """Equal work done once."""
+    finished: Totals
+    to_do: Totals
+    apart: tuple[str, ...]
+    """Why what one may expect to be shared is not."""
+    lacks: tuple[str, ...]
+    """What runs would still need here."""
+
+    def of(self, row: StudyRow) -> tuple[PlannedRun, ...]:
+        """The runs that a row takes, with all its seeds."""
+        return tuple(each for each in self.runs if any(name == row.name for name, _ in each.work.wanted_by))
+
+    def alone_of(self, row: StudyRow) -> Totals:
+        """A row by itself: what one of its seeds shares with another is done again too."""
+        return _totals((each, sum(name == row.name for name, _ in each.work.wanted_by)) for each in self.runs)
+
+
+def make_study_plan(study: Study) -> StudyPlan:
+    """Plans a study; nothing is written, nothing read but run directories.
+
+    Raises:
+        RecipeError: an input that can only be local is not there.
+    """
+    states = states_of(each.loaded for each in study.works)
+    planned = [
+        PlannedRun(
+            work=each, state=states[each.loaded.run_dir], takes=takes_of(each.loaded, states[each.loaded.run_dir])
+        )
+        for each in study.works
+    ]
+    runs = _with_like(planned)
+    loaded = [each.work.loaded for each in runs]
+    looked_up = tuple(references(loaded))
+    finished = _totals(((each, 1) for each in runs if each.finished), _spared(runs, looked_up, finished=True))
+    to_do = _totals(((each, 1) for each in runs if not each.finished), _spared(runs, looked_up, finished=False))
+    return StudyPlan(
+        study=study,
+        runs=runs,
+        references=looked_up,
+        tokenised=tuple(tokenised(loaded)),
+        alone=_totals((each, len(each.work.wanted_by)) for each in runs),
+        once=_sum(finished, to_do),
+        finished=finished,
+        to_do=to_do,
+        apart=tuple(reasons(loaded, _kept(study, loaded))),
+        lacks=_lacks(runs),
+    )
+
+
+def _with_like(runs: list[PlannedRun]) -> tuple[PlannedRun, ...]:
+    """With hours that nothing else tells, of runs to do, taken from finished ones of the same recipe."""
+    measured: dict[Path, list[float]] = {}
+    for each in runs:
+        if each.takes.hours_from == "measured" and each.takes.hours is not None:
+            measured.setdefault(each.work.loaded.file, []).append(each.takes.hours)
+
+    def known(run: PlannedRun) -> PlannedRun:
+        found = measured.get(run.work.loaded.file)
+        if run.takes.hours is not None or not found:
+            return run
+        return replace(run, takes=replace(run.takes, hours=fmean(found), hours_from="like"))
+
+    return tuple(map(known, runs))
+
+
+def _totals(runs: Iterable[tuple[PlannedRun, int]], spared: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Totals:
+    """Sums over runs, each as often as said; `spared`: hours, GPU-hours and cost of references that are looked up."""
+    counted = [(each, times) for each, times in runs if times]
+    hours = [times * each.takes.hours for each, times in counted if each.takes.hours is not None]
+    gpu_hours = [times * each.takes.gpu_hours for each, times in counted if each.takes.gpu_hours is not None]
+    calls = [times * each.takes.calls for each, times in counted if each.takes.calls]
+    costs = [times * each.takes.cost for each, times in counted if each.takes.cost is not None]
+    return Totals(
+        runs=sum(times for _, times in counted),
+        hours=sum(hours) - spared[0] if hours else None,
+        gpu_hours=sum(gpu_hours) - spared[1] if gpu_hours else None,
+        calls=sum(calls) if calls else None,
+        cost=sum(costs) - spared[2] if costs else None,
+        without_hours=sum(times for each, times in counted if each.takes.hours is None),
+    )
+
+
+def _spared(
+    runs: tuple[PlannedRun, ...], looked_up: tuple[Common, ...], *, finished: bool
+) -> tuple[float, float, float]:
+    """Hours, GPU-hours and cost of references that finished runs, or those to do, find stored already."""
+    by_directory = {each.work.loaded.run_dir: each for each in runs}
+    hours = gpu_hours = cost = 0.0
+    for group in looked_up:
+        members = sorted((by_directory[each] for each in group.run_dirs), key=lambda each: not each.finished)
+        for each in members[1:]:  # the first computes it
+            takes = each.takes
+            if each.finished == finished and takes.hours:
+                hours += takes.reference_hours
+                gpu_hours += takes.reference_hours * takes.gpus
+                cost += (takes.cost or 0.0) * takes.reference_hours / takes.hours
+    return hours, gpu_hours, cost
+
+
+def _sum(a: Totals, b: Totals) -> Totals:
+    def added(key: str) -> Any:
+        known = [value for value in (getattr(a, key), getattr(b, key)) if value is not None]
+        return sum(known) if known else None
+
+    return Totals(**{key: added(key) for key in asdict(a)})
+
+
+def _kept(study: Study, runs: list[Loaded]) -> list[Loaded]:
+    """One run of each recipe that no row changes."""
+    return [next(run for run in runs if run.file == file) for file in map(Path, study.recipe.keep)
+            if any(run.file == file for run in runs)]  # fmt: skip
+
+
+def _lacks(runs: tuple[PlannedRun, ...]) -> tuple[str, ...]:
+    said: dict[str, None] = {}
+    for each in runs:
+        loaded = each.work.loaded
+        if each.finished or isinstance(loaded.recipe, TrainRecipe):
+            continue
+        refuse_missing(loaded)
+        said |= dict.fromkeys(lacking(loaded))
+    return tuple(said)
+
+
+def as_json(plan: StudyPlan) -> dict[str, Any]:
+    """For programs: totals first, then every row and every run."""
+    study = plan.study
+    return {
+        "stage": "study",
+        "recipe": str(study.loaded.file),
+        "run_dir": str(study.loaded.run_dir),
+        "title": study.recipe.title,
+        "seeds": study.recipe.seeds,
+        "compare_with": study.compare_with,
+        "totals": {key: asdict(getattr(plan, key)) for key in ("alone", "once", "finished", "to_do")},
+        "rows": [_row_json(plan, each) for each in study.rows],
+        "runs": [_run_json(each) for each in plan.runs],
+        "references": [[str(each) for each in group.run_dirs] for group in plan.references],
+        "tokenised": [[str(each) for each in group.run_dirs] for group in plan.tokenised],
+        "not_shared": list(plan.apart),
+        "lacks": list(plan.lacks),
+    }
+
+
+def _row_json(plan: StudyPlan, row: StudyRow) -> dict[str, Any]:
+    wanted = row.wanted
+    return {
+        "name": row.name,
+        "recipe": str(wanted.recipe) if wanted.recipe else None,
+        "model": wanted.model,
+        "set": {each.key: each.value for each in wanted.settings},
+        "runs": [str(each.work.loaded.run_dir) for each in plan.of(row)],
+        "cells": [{"seed": each.seed, "run_dir": str(each.last.run_dir) if each.last else None} for each in row.cells],
+        "alone": asdict(plan.alone_of(row)),
+    }
+
+
+def _run_json(run: PlannedRun) -> dict[str, Any]:
+    loaded, takes = run.work.loaded, run.takes
+    return {
+        "run_dir": str(loaded.run_dir),
+        "run_id": loaded.run_id,
+        "stage": loaded.recipe.stage,
+        "recipe": str(loaded.file),
+        "overrides": list(loaded.overrides),
+        "state": run.state.state,
+        "why": run.state.why,
+        "needs": [str(each) for each in run.work.needs],
+        "wanted_by": [{"row": row, "seed": seed} for row, seed in run.work.wanted_by],
+        **asdict(takes),
+        "gpu_hours": takes.gpu_hours,
+    }

@@ -1,0 +1,96 @@
+"""What one run of a study takes: steps, hours, calls, cost; by its own plan, or measured where it is finished."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zephyr.plan.batch import steps_of
+from zephyr.plan.calls import Calls, calls_of
+from zephyr.plan.choose import choose
+from zephyr.plan.reckon import Reckoning, reckon
+from zephyr.plan.shape import shape_of_loaded
+from zephyr.plan.stack import stack_of
+from zephyr.recipe import Loaded
+from zephyr.recipe.schema import TrainRecipe
+from zephyr.study.state import RunState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Takes:
+    """What a run takes, as far as it is known before it."""
+
+    steps: int | None = None
+    """Optimizer steps."""
+    hours: float | None = None
+    """Wall time; None where nothing tells it."""
+    hours_from: Literal["plan", "measured", "like"] | None = None
+    """`plan`: FLOPs at a share of the device's peak, or calls at a speed; `measured`: this run took them here; `like`:
+    the mean of the study's runs of the same recipe that are finished."""
+    gpus: int = 0
+    """GPUs that are busy all the while."""
+    reference_hours: float = 0.0
+    """Of `hours`, those that dDPO is spared where its reference's log-probabilities are stored already."""
+    calls: int | None = None
+    """What models are asked; None for a stage that asks none, or where it is not known."""
+    fits: bool | None = None
+    """Whether it fits into the memory of the device that its recipe names; None where it names none."""
+    cost: float | None = None
+    """Of the GPUs (`launch.price_per_gpu_hour`) and of the calls, in the currency of the recipes' prices."""
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Hours times GPUs; None on a CPU, or where the hours are not known."""
+        return self.hours * self.gpus if self.hours is not None and self.gpus else None
+
+
+def takes_of(loaded: Loaded, state: RunState) -> Takes:
+    """What a run takes. Data are never read for it: counted ones are a finished run's, else the recipe's `expect`."""
+    result = _result(loaded.run_dir) if state.state == "finished" else {}
+    if isinstance(loaded.recipe, TrainRecipe):
+        found = _training(loaded, loaded.recipe, result.get("data", {}).get("train"))
+    else:
+        found = _asking(calls_of(loaded))
+    if found.hours is None and "wall_s" in result:
+        return Takes(steps=found.steps, calls=found.calls, cost=found.cost, hours=result["wall_s"] / 3600,
+                     hours_from="measured")  # fmt: skip
+    return found
+
+
+def _result(run_dir: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((run_dir / "result.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return found
+
+
+def _training(loaded: Loaded, recipe: TrainRecipe, counted: dict[str, Any] | None) -> Takes:
+    sequences = counted["sequences"] if counted else recipe.expect.sequences
+    steps = steps_of(recipe, sequences).steps if sequences else None
+    shape, stack = shape_of_loaded(loaded), stack_of(recipe, loaded.inputs)
+    if shape is None:
+        return Takes(steps=steps)
+    found = reckon(recipe, choose(recipe, shape=shape, stack=stack), shape, stack, counted)
+    if found.hours is None:
+        return Takes(steps=steps)
+    return Takes(steps=steps, hours=found.hours, hours_from="plan", gpus=found.job.processes, cost=found.cost,
+                 fits=found.fits, reference_hours=_reference_hours(recipe, found))  # fmt: skip
+
+
+def _reference_hours(recipe: TrainRecipe, found: Reckoning) -> float:
+    if found.work is None or found.hours is None or recipe.trl.get("sync_ref_model"):
+        return 0.0
+    return found.hours * found.work.reference_flops / found.work.model_flops
+
+
+def _asking(calls: Calls | str | None) -> Takes:
+    if not isinstance(calls, Calls):
+        return Takes()
+    seconds = calls.total.seconds
+    return Takes(
+        calls=calls.total.n_calls,
+        cost=calls.total.cost or None,
+        hours=seconds / 3600 if seconds else None,
+        hours_from="plan" if seconds else None,
+    )
