@@ -1,7 +1,7 @@
 """The report as Markdown, from the same tables as the page."""
 
 from zephyr.report.contents import Contents, Evaluation, Section, paper_context
-from zephyr.report.samples import Sample, Samples
+from zephyr.report.samples import Sample, Samples, Turn
 from zephyr.report.table import Table, as_markdown
 from zephyr.report.wording import number
 
@@ -44,13 +44,15 @@ def _samples(samples: Samples) -> list[str]:
 
 def _sample(sample: Sample) -> list[str]:
     title = f"#### {sample.id}: {number(sample.before)} → {number(sample.after)}"
-    parts = [title]
-    for turn in sample.turns:
-        lines = [f"System: {turn.system}"] if turn.system else []
-        lines.append(f"User: {turn.question}")
-        lines += [f"{answer.model} ({number(answer.score)}): {answer.text}" for answer in turn.answers]
-        parts.append(_verbatim("\n".join(lines)))
-    return parts
+    return [title, *map(exchange, sample.turns)]
+
+
+def exchange(turn: Turn) -> str:
+    """What was asked and every answer, word for word."""
+    lines = [f"System: {turn.system}"] if turn.system else []
+    lines.append(f"User: {turn.question}")
+    lines += [f"{answer.model} ({number(answer.score)}): {answer.text}" for answer in turn.answers]
+    return _verbatim("\n".join(lines))
 
 
 def _verbatim(text: str) -> str:

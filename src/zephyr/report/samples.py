@@ -1,6 +1,7 @@
 """The same held-out prompt answered by every model: some where the score rose, fell and stayed the same."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ def pick(run: Run, benchmark: str) -> Samples | None:
         return None
     a, b = pair
     groups: dict[Change, list[str]] = {"rose": [], "fell": [], "same": []}
-    for id in sorted(by_id, key=lambda id: hashlib.sha256(id.encode()).hexdigest()):
+    for id in in_order(by_id):
         change = _change(by_id[id].get(a), by_id[id].get(b))
         if change:
             groups[change].append(id)
@@ -77,6 +78,11 @@ def pick(run: Run, benchmark: str) -> Samples | None:
     order = models(run, benchmark)
     shown = [_sample(by_id[id], change, a, b, order) for change, ids in groups.items() for id in ids[:PER_CHANGE]]
     return Samples(benchmark=benchmark, a=a, b=b, how=_how(a, b, groups), shown=tuple(shown))
+
+
+def in_order(ids: Iterable[str]) -> list[str]:
+    """Ids in an order that nobody chose: of their SHA-256."""
+    return sorted(ids, key=lambda id: hashlib.sha256(id.encode()).hexdigest())
 
 
 def _compared(run: Run, benchmark: str) -> tuple[str, str] | None:
@@ -111,23 +117,23 @@ def _sample(rows: dict[str, dict[str, Any]], change: Change, a: str, b: str, ord
         change=change,
         before=rows[a]["score"],
         after=rows[b]["score"],
-        turns=_turns({model: rows[model] for model in order if model in rows}),
+        turns=turns({model: rows[model] for model in order if model in rows}),
     )
 
 
-def _turns(rows: dict[str, dict[str, Any]]) -> tuple[Turn, ...]:
+def turns(rows: dict[str, dict[str, Any]]) -> tuple[Turn, ...]:
     """The dialogue turn by turn; what was asked is the same for every model, so the first model's is shown."""
     asked = _exchanges(next(iter(rows.values()))["turns"])
     answered = {model: _exchanges(row["turns"]) for model, row in rows.items()}
-    turns = []
+    found = []
     for position, (system, question, _) in enumerate(asked):
         answers = [
             Answer(model=model, text=exchanges[position][2], score=_turn_score(rows[model], position))
             for model, exchanges in answered.items()
             if position < len(exchanges)
         ]
-        turns.append(Turn(system=system, question=question, answers=tuple(answers)))
-    return tuple(turns)
+        found.append(Turn(system=system, question=question, answers=tuple(answers)))
+    return tuple(found)
 
 
 def _exchanges(messages: list[dict[str, str]]) -> list[tuple[str, str, str]]:
