@@ -63,6 +63,7 @@ def beside_the_paper(found: Tabled, between: str = "\n") -> Beside | None:
     first = next((each.benchmark for each in columns if each.benchmark in BENCHMARKS), columns[0].benchmark)
     context, caveats = paper_context(first or "")
     rows = tuple(_row(each, base, columns, found, between) for each in printed)
+    others = [each for each in printed if base and each.ours and each is not base]
     return Beside(
         table=Table(
             id="paper", title="Beside the paper",
@@ -70,7 +71,7 @@ def beside_the_paper(found: Tabled, between: str = "\n") -> Beside | None:
             note=f"{told}. {_separable(base)}Source: {source['source']}. {source['note']}",
         ),
         context=context,
-        shape=tuple(_shape(each, base, columns[0], found) for each in printed if base and each.ours and each is not base),
+        shape=tuple(_shape(each, base, columns[0], found) for each in others if base),
         caveats=caveats if table_3 else (*source["caveats"], *caveats[1:]),
     )  # fmt: skip
 

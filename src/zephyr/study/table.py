@@ -58,28 +58,30 @@ def main_table(found: Tabled, between: str = "\n") -> Table:
 
 
 def column_table(found: Tabled, column: Column) -> Table:
-    """One column with a line for each row, for the terminal."""
-    rows = []
-    for row in found.outcome.rows:
-        entry = found.of(row, column)
-        figure, compared = entry.figure, entry.compared
-        there = compared if isinstance(compared, Compared) else None
-        rows.append(
-            (
-                words(row.name),
-                Cell(figure and figure.value, column.shown(figure.value if figure else None)),
-                Cell(figure and figure.interval, _interval(column, figure.interval if figure else None)),
-                Cell(there and there.difference, column.shown_difference(there.difference if there else None)),
-                Cell(there and there.interval, _interval(column, there.interval if there else None)),
-                words(_verdict(compared, found, row)),
-                *_sizes(figure),
-            )
-        )
-    headings = (
-        Heading("row"), Heading(column.title, True), Heading("95 % interval", True), Heading(_over(found), True),
-        Heading("95 % interval", True), Heading(""), Heading(_n(found), True), Heading("failed", True),
-    )  # fmt: skip
-    return Table(id=f"column-{column.key}", title=column.title, columns=headings, rows=tuple(rows))
+    """One column with a line for each row, for the terminal; n and failures under it where all rows have the same."""
+    figures = [figure for row in found.outcome.rows if (figure := found.of(row, column).figure)]
+    same = len({(figure.n, figure.n_failed) for figure in figures}) == 1
+    rows = tuple(_line(found, column, row, sizes=not same) for row in found.outcome.rows)
+    headings = [Heading("row"), Heading(column.title, True), Heading("95 % interval", True),
+                Heading(_over(found), True), Heading("95 % interval", True), Heading("")]  # fmt: skip
+    headings += [] if same else [Heading(_n(found), True), Heading("failed", True)]
+    note = f"{_n(found)} = {count(figures[0].n)}, failed {count(figures[0].n_failed)}" if same else ""
+    return Table(id=f"column-{column.key}", title=column.title, columns=tuple(headings), rows=rows, note=note)
+
+
+def _line(found: Tabled, column: Column, row: RowOutcome, *, sizes: bool) -> tuple[Cell, ...]:
+    figure, compared = found.of(row, column).figure, found.of(row, column).compared
+    there = compared if isinstance(compared, Compared) else None
+    verdict = compared if isinstance(compared, str) else (there.verdict or there.why) if there else MISSING
+    return (
+        words(row.name),
+        Cell(figure and figure.value, column.shown(figure.value if figure else None)),
+        Cell(figure and figure.interval, _interval(column, figure.interval if figure else None)),
+        Cell(there and there.difference, column.shown_difference(there.difference if there else None)),
+        Cell(there and there.interval, _interval(column, there.interval if there else None)),
+        words(verdict),
+        *(_sizes(figure) if sizes else []),
+    )
 
 
 def times_table(found: Tabled) -> Table:
@@ -121,14 +123,6 @@ def _joined(text: str, between: str) -> str:
 
 def _interval(column: Column, bounds: tuple[float, float] | None) -> str:
     return MISSING if bounds is None else f"{column.shown(bounds[0])} to {column.shown(bounds[1])}"
-
-
-def _verdict(compared: Compared | str | None, found: Tabled, row: RowOutcome) -> str:
-    if row.name == found.outcome.base.name:
-        return "compared with"
-    if compared is None:
-        return MISSING
-    return compared if isinstance(compared, str) else compared.verdict or compared.why
 
 
 def _sizes(figure: Figure | None) -> list[Cell]:
@@ -223,15 +217,14 @@ def saving(outcome: StudyOutcome) -> str:
     return f"{text}; each row by itself, {spent_in_words(alone)}: sharing saves {percent(1 - total / single)}."
 
 
-def sentences(found: Tabled) -> tuple[str, ...]:
-    """Every difference from the base row in words, column by column; and the rows that have no figure."""
-    said = []
-    for column in found.columns:
-        for row in found.outcome.rows:
-            compared = found.of(row, column).compared
-            if isinstance(compared, Compared) and compared.interval:
-                said.append(_sentence(found, column, row, compared))
-    return tuple(said)
+def sentences(found: Tabled, column: Column) -> tuple[str, ...]:
+    """A column's differences from the base row in words."""
+    there = ((row, found.of(row, column).compared) for row in found.outcome.rows)
+    return tuple(
+        _sentence(found, column, row, compared)
+        for row, compared in there
+        if isinstance(compared, Compared) and compared.interval
+    )
 
 
 def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
@@ -242,7 +235,7 @@ def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared
         told = (
             f"{column.shown_difference(compared.difference)} (95 % interval {_interval(column, (low, high))}, {size})"
         )
-        return f"{column.title}: {row.name} and {base} are not separable: {told}."
+        return f"{row.name} and {base} are not separable: {told}."
     side, low, high = ("above", low, high) if compared.difference > 0 else ("below", -high, -low)
     told = f"{column.shown(abs(compared.difference))} (95 % interval {_interval(column, (low, high))}, {size})"
-    return f"{column.title}: {row.name} is {side} {base} by {told}."
+    return f"{row.name} is {side} {base} by {told}."

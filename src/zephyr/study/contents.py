@@ -1,0 +1,203 @@
+"""What a study's report says; page.py, markdown.py and show.py only set it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zephyr.report import score_tables
+from zephyr.report.read import Run
+from zephyr.report.samples import Turn, in_order, turns
+from zephyr.report.seeds import over_seeds
+from zephyr.report.table import Cell, Table, words
+from zephyr.report.table import Column as Heading
+from zephyr.report.wording import duration
+from zephyr.run import shown
+from zephyr.study.beside import Beside, beside_the_paper
+from zephyr.study.columns import Column, columns_of
+from zephyr.study.entries import entries
+from zephyr.study.expand import MODEL, Study
+from zephyr.study.outcome import StudyOutcome, WorkOutcome, read_study
+from zephyr.study.table import Tabled, cautions, main_table, saving, sentences
+
+SEVERAL = 4
+"""Names listed before the rest is counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A prompt answered by every row."""
+
+    benchmark: str
+    category: str
+    id: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """A prompt of each category, of the first seed that has answers."""
+
+    how: str
+    shown: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A study's report."""
+
+    title: str
+    tabled: Tabled
+    notes: tuple[str, ...]
+    """Columns that no run has, and what is not finished."""
+    table: Table
+    """With line ends in its cells, which stack them."""
+    sentences: Mapping[str, tuple[str, ...]]
+    """Column's title -> its differences in words."""
+    cautions: tuple[str, ...]
+    saving: str
+    beside: Beside | None
+    categories: tuple[Table, ...]
+    samples: Samples | None
+    runs: Table
+
+    @property
+    def works(self) -> tuple[WorkOutcome, ...]:
+        """Every run, as in the rows of `runs`."""
+        return self.tabled.outcome.works
+
+
+def contents(study: Study) -> Report:
+    """Reads what there is of a study's runs and puts it into a report."""
+    outcome = read_study(study)
+    columns, unknown = columns_of(study, outcome.rows)
+    tabled = Tabled(outcome=outcome, columns=columns, entries=entries(outcome, columns))
+    merged = [run for at in range(len(outcome.rows[0].cells)) if (run := merged_run(outcome, at))]
+    benchmarks = dict.fromkeys(each.benchmark for each in columns if each.benchmark)
+    return Report(
+        title=study.recipe.title,
+        tabled=tabled,
+        notes=(*unknown, *_unfinished(outcome)),
+        table=main_table(tabled),
+        sentences={column.title: said for column in columns if (said := sentences(tabled, column))},
+        cautions=cautions(columns),
+        saving=saving(outcome),
+        beside=beside_the_paper(tabled),
+        categories=_categories(outcome, merged, tuple(benchmarks)),
+        samples=_samples(merged[0], tuple(benchmarks)) if merged else None,
+        runs=_runs(outcome),
+    )
+
+
+def _unfinished(outcome: StudyOutcome) -> tuple[str, ...]:
+    """Which rows are not finished, and for a failure which run is the cause."""
+    return tuple(f"{row.name} is {IS[row.state]}: {row.why}." for row in outcome.rows if row.state != "finished")
+
+
+IS = {
+    "failed": "not there, since a run failed",
+    "running": "not finished, a run of it is going on",
+    "interrupted": "not finished, a run of it stopped half way",
+    "waiting": "not there yet",
+}
+
+
+def merged_run(outcome: StudyOutcome, at: int) -> Run | None:
+    """The `evaluate` runs of all rows with the seed at a place, as one run whose models are the rows."""
+    cells = {row.name: row.cells[at] for row in outcome.rows if row.cells[at].scores}
+    if not cells:
+        return None
+    answers = [
+        {**answer, "model": name}
+        for name, cell in cells.items()
+        for answer in (cell.evaluation.answers if cell.evaluation else ())
+        if answer["model"] == MODEL
+    ]
+    seed = next(iter(cells.values())).seed
+    title = outcome.study.recipe.title
+    return Run(
+        directory=outcome.study.loaded.run_dir,
+        recipe_text="",
+        recipe={"stage": "evaluate", "seed": seed},
+        result={"name": title, "status": "finished", "scores": {name: cell.scores for name, cell in cells.items()}},
+        answers=tuple(answers),
+        label=title if seed is None else f"{title}, seed {seed}",
+    )
+
+
+def _categories(outcome: StudyOutcome, merged: list[Run], benchmarks: tuple[str, ...]) -> tuple[Table, ...]:
+    """Score by category, a column per row; over seeds of the rows that all seeds have."""
+    if not merged:
+        return ()
+    run = merged[0]
+    if outcome.over_seeds:
+        everywhere = [name for name in run.result["scores"] if all(name in each.result["scores"] for each in merged)]
+        if len(merged) < 2 or not everywhere:
+            return ()
+        run = over_seeds([_only(each, everywhere) for each in merged])
+    drawn = (score_tables.categories(run, benchmark) for benchmark in benchmarks)
+    return tuple(table for table in drawn if table)
+
+
+def _only(run: Run, names: list[str]) -> Run:
+    scores = {name: run.result["scores"][name] for name in names}
+    return Run(directory=run.directory, recipe_text="", recipe=run.recipe, result={**run.result, "scores": scores})
+
+
+def _samples(run: Run, benchmarks: tuple[str, ...]) -> Samples | None:
+    """The first prompt of each category that all rows answered, in the order of the SHA-256 of their ids."""
+    found = [sample for benchmark in benchmarks for sample in _samples_of(run, benchmark)]
+    if not found:
+        return None
+    how = "Of each category the first prompt in the order of the SHA-256 of their ids, so that nobody chose it"
+    seed = run.recipe["seed"]
+    return Samples(how=f"{how}{'' if seed is None else f'; answers with seed {seed}'}.", shown=tuple(found))
+
+
+def _samples_of(run: Run, benchmark: str) -> list[Sample]:
+    by_id: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in run.answers:
+        if row["benchmark"] == benchmark:
+            by_id.setdefault(str(row["id"]), {})[row["model"]] = row
+    most = max(map(len, by_id.values()), default=0)
+    first: dict[str, Sample] = {}
+    for id in in_order(id for id, rows in by_id.items() if len(rows) == most):
+        category = str(next(iter(by_id[id].values())).get("category") or "")
+        first.setdefault(
+            category, Sample(benchmark=benchmark, category=category, id=id, turns=turns(by_id[id]))
+        )  # fmt: skip
+    return [first[category] for category in sorted(first)]
+
+
+def _runs(outcome: StudyOutcome) -> Table:
+    """Every run: its state, its time, the rows that use it, its directory."""
+    everyone = len(outcome.rows)
+    rows = tuple(
+        (
+            words(each.label),
+            words(each.work.loaded.recipe.stage),
+            words(f"{each.state.state}: {each.state.why}" if each.state.why else each.state.state),
+            Cell(each.wall_s, duration(each.wall_s)),
+            Cell(list(each.rows), "all" if len(each.rows) == everyone > 1 else _some(each.rows)),
+            Cell(str(each.work.loaded.run_dir), str(shown(each.work.loaded.run_dir))),
+        )
+        for each in outcome.works
+    )
+    headings = (Heading("run"), Heading("stage"), Heading("state"), Heading("time", True), Heading("rows"),
+                Heading("directory"))  # fmt: skip
+    return Table(id="runs", title="Runs", columns=headings, rows=rows)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - SEVERAL
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SEVERAL])} and {more} more"
+
+
+def first_column(report: Report) -> Column | None:
+    """The column that matters most: the study's first."""
+    return report.tabled.columns[0] if report.tabled.columns else None
+
+
+def page_of(study: Study) -> Path:
+    """Where a study's page is."""
+    return study.loaded.run_dir / "report.html"

@@ -1,0 +1,109 @@
+"""A study's report as data: JSON with raw values, and one line of CSV for each figure."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from zephyr.report.table import as_data
+from zephyr.study.columns import Column
+from zephyr.study.compare import Compared
+from zephyr.study.contents import Report
+from zephyr.study.entries import Entry, Figure
+from zephyr.study.outcome import RowOutcome, Spent
+
+CSV_COLUMNS = ("row", "seed", "column", "value", "low", "high", "n", "failed", "state")
+MEAN = "mean"
+"""Stands for a seed where a line is the mean over them."""
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """report.json."""
+    outcome = report.tabled.outcome
+    return {
+        "title": report.title,
+        "run_id": outcome.study.loaded.run_id,
+        "compare_with": outcome.base.name,
+        "seeds": outcome.study.recipe.seeds,
+        "notes": list(report.notes),
+        "columns": [
+            {"key": each.key, "title": each.title, "from": each.benchmark or "training"}
+            for each in report.tabled.columns
+        ],
+        "rows": [_row(report, row) for row in outcome.rows],
+        "runs": [
+            {
+                "label": each.label, "stage": each.work.loaded.recipe.stage, "run_id": each.work.loaded.run_id,
+                "directory": str(each.work.loaded.run_dir), "state": each.state.state, "why": each.state.why,
+                "wall_s": each.wall_s, "spent": asdict(each.spent), "rows": list(each.rows),
+            }
+            for each in outcome.works
+        ],
+        "spent": asdict(sum((each.spent for each in outcome.works), Spent())),
+        "spent_row_by_row": asdict(sum((row.own + row.shared for row in outcome.rows), Spent())),
+        "beside_the_paper": as_data(report.beside.table) if report.beside else None,
+        "tables": [as_data(table) for table in report.categories],
+    }  # fmt: skip
+
+
+def _row(report: Report, row: RowOutcome) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "point": dict(row.point),
+        "state": row.state,
+        "why": row.why,
+        "own": asdict(row.own),
+        "shared": asdict(row.shared),
+        "seeds": [{"seed": cell.seed, "state": cell.state, "why": cell.why} for cell in row.cells],
+        "figures": {column.key: _entry(report.tabled.of(row, column)) for column in report.tabled.columns},
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    compared = entry.compared
+    return {
+        **_figure(entry.figure),
+        "over_base": _compared(compared) if isinstance(compared, Compared) else None,
+        "why_not_compared": compared if isinstance(compared, str) else None,
+        "by_seed": [{"seed": seed, **_figure(each)} for seed, each in entry.seeds],
+    }
+
+
+def _figure(figure: Figure | None) -> dict[str, Any]:
+    return asdict(figure) if figure else {"value": None, "interval": None, "n": None, "n_failed": None}
+
+
+def _compared(compared: Compared) -> dict[str, Any]:
+    return {**asdict(compared), "separable": compared.separable}
+
+
+def report_csv(report: Report) -> str:
+    """table.csv: a line for each figure of each row and seed, for its mean over seeds, and for the difference."""
+    written = io.StringIO()
+    lines = csv.writer(written, lineterminator="\n")
+    lines.writerow(CSV_COLUMNS)
+    for row in report.tabled.outcome.rows:
+        for column in report.tabled.columns:
+            lines.writerows(_lines(report, row, column))
+    return written.getvalue()
+
+
+def _lines(report: Report, row: RowOutcome, column: Column) -> Iterator[tuple[Any, ...]]:
+    entry, outcome = report.tabled.of(row, column), report.tabled.outcome
+    for (seed, figure), cell in zip(entry.seeds, row.cells, strict=True):
+        yield (row.name, seed, column.key, *_numbers(figure), cell.state)
+    if outcome.over_seeds:
+        yield (row.name, MEAN, column.key, *_numbers(entry.figure), row.state)
+    if isinstance(entry.compared, Compared):
+        low, high = entry.compared.interval or (None, None)
+        of_seed = MEAN if outcome.over_seeds else row.cells[0].seed
+        over = f"{column.key} over {outcome.base.name}"
+        yield (row.name, of_seed, over, entry.compared.difference, low, high, entry.compared.n, None, row.state)
+
+
+def _numbers(figure: Figure | None) -> tuple[Any, ...]:
+    if figure is None:
+        return None, None, None, None, None
+    low, high = figure.interval or (None, None)
+    return figure.value, low, high, figure.n, figure.n_failed

@@ -1,0 +1,43 @@
+"""A study's report as Markdown, from the same tables as the page."""
+
+from zephyr.report.markdown import exchange
+from zephyr.report.table import Table, as_markdown
+from zephyr.study.beside import beside_the_paper
+from zephyr.study.contents import Report, Sample
+from zephyr.study.table import main_table
+
+
+def markdown(report: Report) -> str:
+    """The whole report, without the pictures."""
+    parts = [f"# {report.title}", *(f"> {note}" for note in report.notes)]
+    parts.append(as_markdown(main_table(report.tabled, between=" ")))
+    for title, said in report.sentences.items():
+        parts += [f"## {title} in words", _listed(said)]
+    parts += [f"> {caution}" for caution in report.cautions]
+    parts += [report.saving] if report.saving else []
+    parts += _beside(report)
+    for table in report.categories:
+        parts += _titled(table)
+    if report.samples:
+        parts += ["## Samples", report.samples.how, *(part for each in report.samples.shown for part in _sample(each))]
+    return "\n\n".join([*parts, *_titled(report.runs)]) + "\n"
+
+
+def _listed(said: tuple[str, ...]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _titled(table: Table) -> list[str]:
+    return [f"## {table.title}", as_markdown(table)]
+
+
+def _beside(report: Report) -> list[str]:
+    flat = beside_the_paper(report.tabled, between=" ")
+    if flat is None:
+        return []
+    shape = [_listed(flat.shape)] if flat.shape else []
+    return ["## Beside the paper", flat.context, *shape, as_markdown(flat.table), _listed(flat.caveats)]
+
+
+def _sample(sample: Sample) -> list[str]:
+    return [f"### {sample.category or sample.benchmark}: {sample.id}", *map(exchange, sample.turns)]

@@ -1,0 +1,64 @@
+"""A study's report: written from what there is of its runs, and shown on the terminal."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from zephyr.report.terminal import drawn
+from zephyr.run import shown, write_atomically
+from zephyr.study.contents import Report, contents, first_column, page_of
+from zephyr.study.data import report_csv, report_data
+from zephyr.study.expand import Study
+from zephyr.study.markdown import markdown
+from zephyr.study.page import page
+from zephyr.study.table import column_table, times_table
+
+
+def write_report(study: Study) -> Path:
+    """Writes report.html, report.md, report.json and table.csv into the study's run directory; returns the page.
+
+    Whatever is missing, running or has failed is shown as that, with the run that is the cause.
+    """
+    report, directory = contents(study), study.loaded.run_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory / "report.md", markdown(report))
+    write_atomically(directory / "report.json", json.dumps(report_data(report), indent=1, ensure_ascii=False) + "\n")
+    write_atomically(directory / "table.csv", report_csv(report))
+    write_atomically(page_of(study), page(report, directory))
+    return page_of(study)
+
+
+def show(study: Study, console: Console) -> None:
+    """Prints the table column by column, the differences in words, and where the page is."""
+    report = contents(study)
+    console.print()
+    _said(console, Text(report.title, style="bold"))
+    for column in report.tabled.columns:
+        table = column_table(report.tabled, column)
+        console.print()
+        console.print(drawn(table))
+        if table.note:
+            _said(console, Text(table.note, style="dim"))
+    console.print()
+    console.print(drawn(times_table(report.tabled)))
+    for text in _words(report):
+        console.print()
+        _said(console, Text(text))
+    if page_of(study).is_file():
+        console.print()
+        console.print(Text(f"  Report: {shown(page_of(study))}"), soft_wrap=True)
+
+
+def _words(report: Report) -> list[str]:
+    """What the tables mean: of the first column, as the verdicts of all stand in the tables."""
+    first = first_column(report)
+    said = "\n".join(report.sentences.get(first.title, ())) if first else ""
+    shape = "\n".join(report.beside.shape) if report.beside else ""
+    return [text for text in (said, shape, *report.cautions, report.saving, *report.notes) if text]
+
+
+def _said(console: Console, text: Text) -> None:
+    console.print(Padding(text, (0, 2)))
