@@ -20,8 +20,8 @@ from zephyr.study.expand import MODEL, Study
 from zephyr.study.outcome import StudyOutcome, WorkOutcome, read_study
 from zephyr.study.table import Tabled, cautions, main_table, saving, sentences
 
-SEVERAL = 4
-"""Names listed before the rest is counted."""
+SEVERAL = 2
+"""Names listed, where more are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +171,14 @@ def _samples_of(run: Run, benchmark: str) -> list[Sample]:
 
 def _runs(outcome: StudyOutcome) -> Table:
     """Every run: its state, its time, the rows that use it, its directory."""
-    everyone = len(outcome.rows)
+    names = [row.name for row in outcome.rows]
     rows = tuple(
         (
             words(each.label),
             words(each.work.loaded.recipe.stage),
             words(f"{each.state.state}: {each.state.why}" if each.state.why else each.state.state),
             Cell(each.wall_s, duration(each.wall_s)),
-            Cell(list(each.rows), "all" if len(each.rows) == everyone > 1 else _some(each.rows)),
+            Cell(list(each.rows), _some(each.rows, names)),
             Cell(str(each.work.loaded.run_dir), str(shown(each.work.loaded.run_dir))),
         )
         for each in outcome.works
@@ -188,9 +188,14 @@ def _runs(outcome: StudyOutcome) -> Table:
     return Table(id="runs", title="Runs", columns=headings, rows=rows)
 
 
-def _some(names: tuple[str, ...]) -> str:
-    more = len(names) - SEVERAL
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SEVERAL])} and {more} more"
+def _some(of: tuple[str, ...], names: list[str]) -> str:
+    """The rows that use a run, as briefly as can be."""
+    others = [name for name in names if name not in of]
+    if len(of) <= SEVERAL:
+        return ", ".join(of)
+    if len(others) <= 1:
+        return f"all but {others[0]}" if others else "all"
+    return f"{len(of)} of {len(names)}"
 
 
 def first_column(report: Report) -> Column | None:

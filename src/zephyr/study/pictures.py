@@ -11,6 +11,7 @@ from zephyr.report.run_tables import HELD_OUT
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.report.wording import interval, significant
 from zephyr.study.columns import Column
+from zephyr.study.compare import Compared
 from zephyr.study.outcome import RowOutcome, StudyOutcome
 from zephyr.study.table import Tabled
 
@@ -40,7 +41,7 @@ def looks(outcome: StudyOutcome) -> dict[str, Look]:
 
 def score_pictures(found: Tabled) -> tuple[Picture, ...]:
     """For each column the rows' figures with their intervals; the base row's is a line through all."""
-    drawn = (_scores(found, column) for column in found.columns)
+    drawn = (draw(found, column) for column in found.columns for draw in (_scores, _differences))
     return tuple(each for each in drawn if each)
 
 
@@ -66,6 +67,31 @@ def _scores(found: Tabled, column: Column) -> Picture | None:
         axes.margins(x=0.08)
     note = f"Dashed: {base}." if any(name == base for name, _ in there) else ""
     return Picture(id=id, title=f"{column.title}, 95 % intervals", svg=picture.svg, note=note)
+
+
+def _differences(found: Tabled, column: Column) -> Picture | None:
+    """Differences from the base row with their intervals, which tell more than those of the figures themselves."""
+    base = found.outcome.base
+    others = [row for row in found.outcome.rows if row is not base]
+    compared = [(row, each) for row in others if isinstance(each := found.of(row, column).compared, Compared)]
+    if not any(each.interval for _, each in compared):
+        return None
+    look = looks(found.outcome)
+    told = (f"{row.name}: {column.shown_difference(each.difference)} ({each.verdict})." for row, each in compared)
+    alt = f"{column.title} over {base.name} with 95 % intervals. {' '.join(told)}"
+    with drawing(f"over-{slug(column.key)}", alt, width=4.6, height=0.6 + 0.3 * len(others)) as picture:
+        axes, there = picture.axes, {row.name: each for row, each in compared}
+        for at, row in enumerate(others):
+            if row.name in there:
+                each = there[row.name]
+                with_interval(axes, at, each.difference, each.interval, COLOURS[look[row.name].colour], 6)
+            else:
+                _missing(axes, at, row)
+        axes.axvline(0, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+        rows_of(axes, [row.name for row in others])
+        axes.margins(x=0.08)
+    return Picture(id=f"over-{slug(column.key)}", title=f"{column.title} over {base.name}, 95 % intervals",
+                   svg=picture.svg, note="Not separable: the interval crosses the dashed line.")  # fmt: skip
 
 
 def _missing(axes: Any, at: int, row: RowOutcome) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from zephyr.report.scales import HOW_TO_READ_WINS, SCALES, SHARES, counted
 from zephyr.report.table import Cell, Table, words
@@ -13,6 +14,8 @@ from zephyr.study.entries import Entry, Figure
 from zephyr.study.outcome import RowOutcome, Spent, StudyOutcome
 
 FINISHED = "finished"
+NARROW = 9
+"""Characters of a heading's line on the terminal, so that no heading makes a column wider than its numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +65,8 @@ def column_table(found: Tabled, column: Column) -> Table:
     figures = [figure for row in found.outcome.rows if (figure := found.of(row, column).figure)]
     same = len({(figure.n, figure.n_failed) for figure in figures}) == 1
     rows = tuple(_line(found, column, row, sizes=not same) for row in found.outcome.rows)
-    headings = [Heading("row"), Heading(column.title, True), Heading("95 % interval", True),
-                Heading(_over(found), True), Heading("95 % interval", True), Heading("")]  # fmt: skip
+    numeric = (column.title, "95 % interval", _over(found), "95 % interval")
+    headings = [Heading("row"), *(Heading(fill(each, NARROW), True) for each in numeric), Heading("")]
     headings += [] if same else [Heading(_n(found), True), Heading("failed", True)]
     note = f"{_n(found)} = {count(figures[0].n)}, failed {count(figures[0].n_failed)}" if same else ""
     return Table(id=f"column-{column.key}", title=column.title, columns=tuple(headings), rows=rows, note=note)
