@@ -11,13 +11,13 @@ from zephyr.report.samples import Turn, in_order, turns
 from zephyr.report.seeds import over_seeds
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
-from zephyr.report.wording import duration
+from zephyr.report.wording import duration, times
 from zephyr.run import shown
 from zephyr.study.beside import Beside, beside_the_paper
 from zephyr.study.columns import Column, columns_of
 from zephyr.study.entries import entries
 from zephyr.study.expand import MODEL, Study
-from zephyr.study.outcome import StudyOutcome, WorkOutcome, read_study
+from zephyr.study.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
 from zephyr.study.table import Tabled, cautions, main_table, saving, sentences
 
 SEVERAL = 2
@@ -48,8 +48,10 @@ class Report:
 
     title: str
     tabled: Tabled
-    notes: tuple[str, ...]
-    """Columns that no run has, and what is not finished."""
+    unknown: tuple[str, ...]
+    """Columns that no run has."""
+    unfinished: str
+    """Which rows are not finished; empty when all are."""
     table: Table
     """With line ends in its cells, which stack them."""
     sentences: Mapping[str, tuple[str, ...]]
@@ -60,6 +62,11 @@ class Report:
     categories: tuple[Table, ...]
     samples: Samples | None
     runs: Table
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be said first."""
+        return (*self.unknown, *([self.unfinished] if self.unfinished else []))
 
     @property
     def works(self) -> tuple[WorkOutcome, ...]:
@@ -77,7 +84,8 @@ def contents(study: Study) -> Report:
     return Report(
         title=study.recipe.title,
         tabled=tabled,
-        notes=(*unknown, *_unfinished(outcome)),
+        unknown=unknown,
+        unfinished=_unfinished(outcome),
         table=main_table(tabled),
         sentences={column.title: said for column in columns if (said := sentences(tabled, column))},
         cautions=cautions(columns),
@@ -89,16 +97,19 @@ def contents(study: Study) -> Report:
     )
 
 
-def _unfinished(outcome: StudyOutcome) -> tuple[str, ...]:
-    """Which rows are not finished, and for a failure which run is the cause."""
-    return tuple(f"{row.name} is {IS[row.state]}: {row.why}." for row in outcome.rows if row.state != "finished")
+def _unfinished(outcome: StudyOutcome) -> str:
+    """How many rows are not finished, and which; empty when all are."""
+    states = {state: [row.name for row in outcome.rows if row.state == state] for state in WORST_FIRST}
+    told = [f"{len(names)} {IN_WORDS[state]} ({'; '.join(names)})" for state, names in states.items() if names]
+    done = sum(row.state == "finished" for row in outcome.rows)
+    return f"{done} of {times(len(outcome.rows), 'row')} finished, {', '.join(told)}." if told else ""
 
 
-IS = {
-    "failed": "not there, since a run failed",
-    "running": "not finished, a run of it is going on",
-    "interrupted": "not finished, a run of it stopped half way",
-    "waiting": "not there yet",
+IN_WORDS = {
+    "failed": "failed",
+    "running": "going on",
+    "interrupted": "stopped half way",
+    "waiting": "not begun or waiting",
 }
 
 

@@ -113,14 +113,14 @@ class RowOutcome:
     @property
     def why(self) -> str:
         """What is not finished, and which run is the cause; with several seeds, how many are finished."""
+        if len(self.cells) == 1:
+            return self.cells[0].why
         causes: dict[str, list[int | None]] = {}
         for each in self.cells:
-            if each.why:
-                causes.setdefault(each.why, []).append(each.seed)
-        if len(self.cells) == 1:
-            return next(iter(causes), "")
+            if each.state != "finished":
+                causes.setdefault(f"{each.state}: {each.why}", []).append(each.seed)
         done = sum(each.state == "finished" for each in self.cells)
-        told = [f"seed {', '.join(map(str, seeds))}: {why}" for why, seeds in causes.items()]
+        told = [f"{'seeds' if len(of) > 1 else 'seed'} {', '.join(map(str, of))} {why}" for why, of in causes.items()]
         return "; ".join([f"{done} of {len(self.cells)} seeds finished", *told]) if told else ""
 
 

@@ -14,7 +14,10 @@ from zephyr.study.data import report_csv, report_data
 from zephyr.study.expand import Study
 from zephyr.study.markdown import markdown
 from zephyr.study.page import page
-from zephyr.study.table import column_table, times_table
+from zephyr.study.table import column_table, in_brief, times_table
+
+SENTENCES = 8
+"""Rows up to which each difference has a sentence of its own on the terminal."""
 
 
 def write_report(study: Study) -> Path:
@@ -56,8 +59,10 @@ def _words(report: Report) -> list[str]:
     """What the tables mean: of the first column, as the verdicts of all stand in the tables."""
     first = first_column(report)
     said = "\n".join(report.sentences.get(first.title, ())) if first else ""
+    if first and len(report.tabled.outcome.rows) > SENTENCES:
+        said = in_brief(report.tabled, first)
     shape = "\n".join(report.beside.shape) if report.beside else ""
-    return [text for text in (said, shape, *report.cautions, report.saving, *report.notes) if text]
+    return [text for text in (said, shape, *report.cautions, report.saving, *report.unknown) if text]
 
 
 def _said(console: Console, text: Text) -> None:

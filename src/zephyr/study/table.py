@@ -14,6 +14,9 @@ from zephyr.study.entries import Entry, Figure
 from zephyr.study.outcome import RowOutcome, Spent, StudyOutcome
 
 FINISHED = "finished"
+DIFFERENCE = "difference"
+LONGEST = 20
+"""Characters of the base row's name in a heading; a longer one stands under the table."""
 NARROW = 9
 """Characters of a heading's line on the terminal, so that no heading makes a column wider than its numbers."""
 
@@ -66,16 +69,26 @@ def column_table(found: Tabled, column: Column) -> Table:
     same = len({(figure.n, figure.n_failed) for figure in figures}) == 1
     rows = tuple(_line(found, column, row, sizes=not same) for row in found.outcome.rows)
     numeric = (column.title, "95 % interval", _over(found), "95 % interval")
-    headings = [Heading("row"), *(Heading(fill(each, NARROW), True) for each in numeric), Heading("")]
+    narrow = (Heading(fill(each, NARROW, break_long_words=False), True) for each in numeric)
+    headings = [Heading("row"), *narrow, Heading("")]
     headings += [] if same else [Heading(_n(found), True), Heading("failed", True)]
-    note = f"{_n(found)} = {count(figures[0].n)}, failed {count(figures[0].n_failed)}" if same else ""
+    note = _same_sizes(found, figures[0]) if same else ""
     return Table(id=f"column-{column.key}", title=column.title, columns=tuple(headings), rows=rows, note=note)
+
+
+def _same_sizes(found: Tabled, figure: Figure) -> str:
+    parts = [f"{_n(found)} = {count(figure.n)}"] if figure.n is not None else []
+    parts += [f"failed {count(figure.n_failed)}"] if figure.n_failed is not None else []
+    parts += [f"differences from {found.outcome.base.name}"] if _over(found) == DIFFERENCE else []
+    return ", ".join(parts)
 
 
 def _line(found: Tabled, column: Column, row: RowOutcome, *, sizes: bool) -> tuple[Cell, ...]:
     figure, compared = found.of(row, column).figure, found.of(row, column).compared
     there = compared if isinstance(compared, Compared) else None
     verdict = compared if isinstance(compared, str) else (there.verdict or there.why) if there else MISSING
+    if figure is None and row.state != FINISHED:
+        verdict = row.state
     return (
         words(row.name),
         Cell(figure and figure.value, column.shown(figure.value if figure else None)),
@@ -167,7 +180,9 @@ def _state(row: RowOutcome) -> str:
 
 
 def _over(found: Tabled) -> str:
-    return f"over {found.outcome.base.name}"
+    """Heading of the differences."""
+    base = found.outcome.base.name
+    return f"over {base}" if len(base) <= LONGEST else DIFFERENCE
 
 
 def _n(found: Tabled) -> str:
@@ -176,17 +191,17 @@ def _n(found: Tabled) -> str:
 
 def _notes(found: Tabled) -> Iterator[str]:
     """What a reader must know to read the table."""
-    base = found.outcome.base.name
+    over = f"Differences are from {found.outcome.base.name}"
     if found.outcome.over_seeds:
         yield (
             "Figures are means over seeds, each with runs of its own; intervals are 95 % by Student's t over seeds. "
-            f"Over {base}: each seed's difference between its own two runs, then as for the figures. Failed: questions "
+            f"{over}, each seed's between its own two runs. Failed: questions "
             "without a score, in all seeds; they are in no mean."
         )
     else:
         yield (
             "Intervals are 95 %, over the questions of this one training run: another seed moves a figure too, and "
-            f"that is not in them. Over {base}: the difference, taken question by question. n: questions with a score; "
+            f"that is not in them. {over}, taken question by question. n: questions with a score; "
             "failed: those without, which are in no mean."
         )
     yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
@@ -222,12 +237,26 @@ def saving(outcome: StudyOutcome) -> str:
 
 def sentences(found: Tabled, column: Column) -> tuple[str, ...]:
     """A column's differences from the base row in words."""
+    return tuple(_sentence(found, column, row, compared) for row, compared in _with_intervals(found, column))
+
+
+def in_brief(found: Tabled, column: Column) -> str:
+    """A column's differences in words, where a sentence for each row would be too many."""
+    sides: dict[str, list[str]] = {"above": [], "below": [], "not separable from": []}
+    for row, compared in _with_intervals(found, column):
+        side = "above" if compared.difference > 0 else "below"
+        sides[side if compared.separable else "not separable from"].append(row.name)
+    base = found.outcome.base.name
+    return "\n".join(_side(side, base, names) for side, names in sides.items() if names)
+
+
+def _side(side: str, base: str, names: Sequence[str]) -> str:
+    return f"{side[0].upper()}{side[1:]} {base}: {'; '.join(names)}."
+
+
+def _with_intervals(found: Tabled, column: Column) -> list[tuple[RowOutcome, Compared]]:
     there = ((row, found.of(row, column).compared) for row in found.outcome.rows)
-    return tuple(
-        _sentence(found, column, row, compared)
-        for row, compared in there
-        if isinstance(compared, Compared) and compared.interval
-    )
+    return [(row, each) for row, each in there if isinstance(each, Compared) and each.interval]
 
 
 def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
