@@ -15,7 +15,7 @@ from zephyr.study.columns import Column
 from zephyr.study.compare import Compared
 from zephyr.study.expand import STARTS_FROM, Study
 from zephyr.study.outcome import RowOutcome
-from zephyr.study.table import Tabled, difference_cell, figure_cell
+from zephyr.study.table import DIFFERENCE, Tabled, difference_cell, figure_cell, over, over_base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +135,12 @@ def epochs_of(study: Study, row: str) -> tuple[float, float] | None:
 
 
 def _headings(base: Printed | None, columns: Sequence[Column], found: Tabled) -> tuple[Heading, ...]:
-    over = f"over {base.name}" if base else "difference"
+    theirs = over(base.name) if base else DIFFERENCE
     headings = [Heading("the paper's row")]
     for title in ("paper: MT-Bench", "paper: AlpacaEval, % ± SE"):
-        headings += [Heading(title, True), Heading(over, True)]
+        headings += [Heading(title, True), Heading(theirs, True)]
     for column in columns:
-        headings += [Heading(f"here: {column.title}", True), Heading(f"over {found.outcome.base.name}", True)]
+        headings += [Heading(f"here: {column.title}", True), Heading(over_base(found), True)]
     return tuple(headings)
 
 

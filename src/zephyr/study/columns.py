@@ -47,8 +47,7 @@ class Column:
         name = BENCHMARKS.get(self.benchmark, self.benchmark.replace("_", " "))
         if self.path == ("score",):
             return f"{name} score" if self.benchmark == "world" else name
-        unit = ", %" if self.path == ("win_rate",) else ""
-        return f"{name} {' '.join(self.path).replace('_', ' ')}{unit}"
+        return f"{name} {' '.join(self.path).replace('_', ' ')}"
 
     @property
     def digits(self) -> int:

@@ -18,8 +18,10 @@ from zephyr.study.columns import Column, columns_of
 from zephyr.study.entries import entries
 from zephyr.study.expand import MODEL, Study
 from zephyr.study.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
-from zephyr.study.table import Tabled, cautions, main_table, saving, sentences
+from zephyr.study.table import Tabled, cautions, in_brief, main_table, reasons, saving, sentences
 
+FEW_ROWS = 8
+"""Rows up to which each difference is told by a sentence of its own."""
 SEVERAL = 2
 """Names listed, where more are counted."""
 
@@ -51,9 +53,11 @@ class Report:
     unknown: tuple[str, ...]
     """Columns that no run has."""
     unfinished: str
-    """Which rows are not finished; empty when all are."""
+    """How many rows are not finished; empty when all are."""
     table: Table
     """With line ends in its cells, which stack them."""
+    brief: tuple[str, ...]
+    """The first column's differences in few words, where there are many rows; empty for few."""
     sentences: Mapping[str, tuple[str, ...]]
     """Column's title -> its differences in words."""
     cautions: tuple[str, ...]
@@ -65,8 +69,9 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must be said first."""
-        return (*self.unknown, *([self.unfinished] if self.unfinished else []))
+        """What must be said first; a note may have several lines."""
+        unfinished = "\n".join([self.unfinished, *reasons(self.tabled.outcome)])
+        return (*self.unknown, *([unfinished] if self.unfinished else []))
 
     @property
     def works(self) -> tuple[WorkOutcome, ...]:
@@ -87,6 +92,7 @@ def contents(study: Study) -> Report:
         unknown=unknown,
         unfinished=_unfinished(outcome),
         table=main_table(tabled),
+        brief=in_brief(tabled, columns[0]) if columns and len(outcome.rows) > FEW_ROWS else (),
         sentences={column.title: said for column in columns if (said := sentences(tabled, column))},
         cautions=cautions(columns),
         saving=saving(outcome),
@@ -98,9 +104,9 @@ def contents(study: Study) -> Report:
 
 
 def _unfinished(outcome: StudyOutcome) -> str:
-    """How many rows are not finished, and which; empty when all are."""
-    states = {state: [row.name for row in outcome.rows if row.state == state] for state in WORST_FIRST}
-    told = [f"{len(names)} {IN_WORDS[state]} ({'; '.join(names)})" for state, names in states.items() if names]
+    """How many rows are not finished; empty when all are."""
+    states = {state: sum(row.state == state for row in outcome.rows) for state in WORST_FIRST}
+    told = [f"{number} {IN_WORDS[state]}" for state, number in states.items() if number]
     done = sum(row.state == "finished" for row in outcome.rows)
     return f"{done} of {times(len(outcome.rows), 'row')} finished, {', '.join(told)}." if told else ""
 
@@ -109,7 +115,7 @@ IN_WORDS = {
     "failed": "failed",
     "running": "going on",
     "interrupted": "stopped half way",
-    "waiting": "not begun or waiting",
+    "waiting": "waiting",
 }
 
 

@@ -11,7 +11,7 @@ from zephyr.report.figures import Picture
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.study.columns import Column
 from zephyr.study.outcome import RowOutcome
-from zephyr.study.pictures import slug
+from zephyr.study.pictures import apart, slug
 from zephyr.study.rows import shown_value
 from zephyr.study.table import Tabled
 
@@ -74,7 +74,8 @@ def _lines(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied: Se
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(label, loc="right")
         note = _base_line(axes, found, column)
-    return Picture(id=id, title=f"{column.title} by {label}, 95 % intervals", svg=picture.svg, note=note)
+    note = " ".join(filter(None, ["Bars: 95 % intervals.", note]))
+    return Picture(id=id, title=f"{column.title} by {label}", svg=picture.svg, note=note)
 
 
 def _spans_decades(values: Sequence[float]) -> bool:
@@ -85,7 +86,7 @@ def _base_line(axes: Axes, found: Tabled, column: Column) -> str:
     """The base row as a dashed line, where it is no point of the grid itself."""
     base = found.outcome.base
     figure = found.of(base, column).figure
-    if base.point or figure is None:
+    if base.point or figure is None or apart(found, column):
         return ""
     axes.axhline(figure.value, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)))
     return f"Dashed: {base.name}."

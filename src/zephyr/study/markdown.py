@@ -9,8 +9,9 @@ from zephyr.study.table import main_table
 
 def markdown(report: Report) -> str:
     """The whole report, without the pictures."""
-    parts = [f"# {report.title}", *(f"> {note}" for note in report.notes)]
+    parts = [f"# {report.title}", *(_quoted(note) for note in report.notes)]
     parts.append(as_markdown(main_table(report.tabled, between=" ")))
+    parts += [_listed(report.brief)] if report.brief else []
     for title, said in report.sentences.items():
         parts += [f"## {title} in words", _listed(said)]
     parts += [f"> {caution}" for caution in report.cautions]
@@ -21,6 +22,10 @@ def markdown(report: Report) -> str:
     if report.samples:
         parts += ["## Samples", report.samples.how, *(part for each in report.samples.shown for part in _sample(each))]
     return "\n\n".join([*parts, *_titled(report.runs)]) + "\n"
+
+
+def _quoted(note: str) -> str:
+    return "\n".join(f"> {line}  " for line in note.splitlines())
 
 
 def _listed(said: tuple[str, ...]) -> str:

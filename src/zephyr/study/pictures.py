@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal
 
+from matplotlib.ticker import MaxNLocator
+
 from zephyr.report.figures import SMOOTH_FROM, Key, Picture, points, rows_of, running_mean, thinned, with_interval
 from zephyr.report.read import Run
 from zephyr.report.run_tables import HELD_OUT
@@ -61,12 +63,19 @@ def _scores(found: Tabled, column: Column) -> Picture | None:
                 _missing(axes, at, row)
                 continue
             with_interval(axes, at, figure.value, figure.interval, colour, 6)
-            if row.name == base:
+            if row.name == base and not apart(found, column):
                 axes.axvline(figure.value, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         rows_of(axes, [row.name for row, _ in rows])
-        axes.margins(x=0.08)
-    note = f"Dashed: {base}." if any(name == base for name, _ in there) else ""
-    return Picture(id=id, title=f"{column.title}, 95 % intervals", svg=picture.svg, note=note)
+        _figures_below(axes)
+    lined = any(name == base for name, _ in there) and not apart(found, column)
+    note = f"Dashed: {base}." if lined else ""
+    return Picture(id=id, title=f"{column.title} with 95 % intervals", svg=picture.svg, note=note)
+
+
+def apart(found: Tabled, column: Column) -> bool:
+    """Whether a column's figure of the base row is another thing than that of others: of another stage, by another
+    judge."""
+    return any(isinstance(found.of(row, column).compared, str) for row in found.outcome.rows)
 
 
 def _differences(found: Tabled, column: Column) -> Picture | None:
@@ -89,9 +98,14 @@ def _differences(found: Tabled, column: Column) -> Picture | None:
                 _missing(axes, at, row)
         axes.axvline(0, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         rows_of(axes, [row.name for row in others])
-        axes.margins(x=0.08)
-    return Picture(id=f"over-{slug(column.key)}", title=f"{column.title} over {base.name}, 95 % intervals",
+        _figures_below(axes)
+    return Picture(id=f"over-{slug(column.key)}", title=f"{column.title} over {base.name}",
                    svg=picture.svg, note="Not separable: the interval crosses the dashed line.")  # fmt: skip
+
+
+def _figures_below(axes: Any) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.margins(x=0.08)
 
 
 def _missing(axes: Any, at: int, row: RowOutcome) -> None:

@@ -14,10 +14,7 @@ from zephyr.study.data import report_csv, report_data
 from zephyr.study.expand import Study
 from zephyr.study.markdown import markdown
 from zephyr.study.page import page
-from zephyr.study.table import column_table, in_brief, times_table
-
-SENTENCES = 8
-"""Rows up to which each difference has a sentence of its own on the terminal."""
+from zephyr.study.table import column_table, times_table
 
 
 def write_report(study: Study) -> Path:
@@ -58,9 +55,7 @@ def show(study: Study, console: Console) -> None:
 def _words(report: Report) -> list[str]:
     """What the tables mean: of the first column, as the verdicts of all stand in the tables."""
     first = first_column(report)
-    said = "\n".join(report.sentences.get(first.title, ())) if first else ""
-    if first and len(report.tabled.outcome.rows) > SENTENCES:
-        said = in_brief(report.tabled, first)
+    said = "\n".join(report.brief or (report.sentences.get(first.title, ()) if first else ()))
     shape = "\n".join(report.beside.shape) if report.beside else ""
     return [text for text in (said, shape, *report.cautions, report.saving, *report.unknown) if text]
 

@@ -44,17 +44,15 @@ def main_table(found: Tabled, between: str = "\n") -> Table:
     sizes = _one_size_for_all(found)
     rows = []
     for row in found.outcome.rows:
-        cells = [words(row.name)]
+        cells = [Cell(row.name, row.name.replace(", ", f",{between}") if row.point else row.name)]
         for column in found.columns:
             entry = found.of(row, column)
-            cells += [figure_cell(entry, between), difference_cell(entry, between)]
-            cells += [] if sizes else _sizes(entry.figure)
+            cells += [figure_cell(entry, between, sizes=not sizes), difference_cell(entry, between)]
         cells += _sizes(_first_figure(found, row)) if sizes else []
-        rows.append((*cells, *_times(row), words(_state(row))))
+        rows.append((*cells, *_times(row), words(_short_state(row))))
     headings = [Heading("row")]
     for column in found.columns:
-        headings += [Heading(column.title, True), Heading(_over(found), True)]
-        headings += [] if sizes else [Heading(_n(found), True), Heading("failed", True)]
+        headings += [Heading(column.title, True), Heading(over_base(found), True)]
     headings += [Heading(_n(found), True), Heading("failed", True)] if sizes else []
     headings += [Heading("own time", True), Heading("shared", True), Heading("state")]
     return Table(
@@ -68,7 +66,7 @@ def column_table(found: Tabled, column: Column) -> Table:
     figures = [figure for row in found.outcome.rows if (figure := found.of(row, column).figure)]
     same = len({(figure.n, figure.n_failed) for figure in figures}) == 1
     rows = tuple(_line(found, column, row, sizes=not same) for row in found.outcome.rows)
-    numeric = (column.title, "95 % interval", _over(found), "95 % interval")
+    numeric = (column.title, "95 % interval", over_base(found), "95 % interval")
     narrow = (Heading(fill(each, NARROW, break_long_words=False), True) for each in numeric)
     headings = [Heading("row"), *narrow, Heading("")]
     headings += [] if same else [Heading(_n(found), True), Heading("failed", True)]
@@ -79,7 +77,7 @@ def column_table(found: Tabled, column: Column) -> Table:
 def _same_sizes(found: Tabled, figure: Figure) -> str:
     parts = [f"{_n(found)} = {count(figure.n)}"] if figure.n is not None else []
     parts += [f"failed {count(figure.n_failed)}"] if figure.n_failed is not None else []
-    parts += [f"differences from {found.outcome.base.name}"] if _over(found) == DIFFERENCE else []
+    parts += [f"differences from {found.outcome.base.name}"] if over_base(found) == DIFFERENCE else []
     return ", ".join(parts)
 
 
@@ -107,15 +105,16 @@ def times_table(found: Tabled) -> Table:
     return Table(id="times", title="Runs", columns=headings, rows=rows)
 
 
-def figure_cell(entry: Entry, between: str) -> Cell:
-    """A figure with its interval; `between` as for `main_table`."""
+def figure_cell(entry: Entry, between: str, *, sizes: bool = False) -> Cell:
+    """A figure with its interval, and where wanted n and failures; `between` as for `main_table`."""
     figure, column = entry.figure, entry.column
     if figure is None:
         return Cell(None, MISSING)
     text = column.shown(figure.value)
-    if figure.interval:
-        text += _joined(_interval(column, figure.interval), between)
-    return Cell([figure.value, figure.interval], text)
+    under = [_interval(column, figure.interval)] if figure.interval else []
+    under += [f"n = {count(figure.n)}"] if sizes and figure.n is not None else []
+    under += [f"failed {count(figure.n_failed)}"] if sizes and figure.n_failed else []
+    return Cell([figure.value, figure.interval], _joined(text, under, between))
 
 
 def difference_cell(entry: Entry, between: str) -> Cell:
@@ -124,17 +123,19 @@ def difference_cell(entry: Entry, between: str) -> Cell:
     if compared is None:
         return Cell(None, MISSING)
     if isinstance(compared, str):
-        return Cell(None, compared)
+        return Cell(None, _joined(MISSING, compared.split(": "), between))
     text = column.shown_difference(compared.difference)
     if compared.interval is None:
-        return Cell([compared.difference, None, None], text + _joined(compared.why, between))
-    inside = _interval(column, compared.interval)
-    inside = f"{inside}{between if between == chr(10) else ', '}{compared.verdict}"
-    return Cell([compared.difference, compared.interval, compared.separable], text + _joined(inside, between))
+        return Cell([compared.difference, None, None], _joined(text, [compared.why], between))
+    under = [_interval(column, compared.interval), compared.verdict]
+    return Cell([compared.difference, compared.interval, compared.separable], _joined(text, under, between))
 
 
-def _joined(text: str, between: str) -> str:
-    return f"\n{text}" if between == "\n" else f" ({text})"
+def _joined(text: str, under: Sequence[str], between: str) -> str:
+    """A figure with what stands under it, or in brackets behind it."""
+    if not under:
+        return text
+    return "\n".join([text, *under]) if between == "\n" else f"{text} ({', '.join(under)})"
 
 
 def _interval(column: Column, bounds: tuple[float, float] | None) -> str:
@@ -150,7 +151,8 @@ def _one_size_for_all(found: Tabled) -> bool:
     """Whether n and failures are the same in all columns, and stand once."""
     for row in found.outcome.rows:
         there = [figure for column in found.columns if (figure := found.of(row, column).figure)]
-        if len({(figure.n, figure.n_failed) for figure in there}) > 1:
+        failed = {figure.n_failed for figure in there} - {None}
+        if len({figure.n for figure in there}) > 1 or len(failed) > 1:
             return False
     return True
 
@@ -179,9 +181,25 @@ def _state(row: RowOutcome) -> str:
     return FINISHED if row.state == FINISHED else f"{row.state}: {row.why}" if row.why else row.state
 
 
-def _over(found: Tabled) -> str:
+def _short_state(row: RowOutcome) -> str:
+    if row.state == FINISHED or len(row.cells) == 1:
+        return row.state
+    return f"{row.state}, {sum(each.state == FINISHED for each in row.cells)} of {len(row.cells)} seeds finished"
+
+
+def reasons(outcome: StudyOutcome) -> tuple[str, ...]:
+    """Why rows are not finished, those that only wait left out."""
+    there = (row for row in outcome.rows if row.state not in (FINISHED, "waiting"))
+    return tuple(f"{row.name} {_state(row)}" for row in there)
+
+
+def over_base(found: Tabled) -> str:
     """Heading of the differences."""
-    base = found.outcome.base.name
+    return over(found.outcome.base.name)
+
+
+def over(base: str) -> str:
+    """Heading of differences from a row."""
     return f"over {base}" if len(base) <= LONGEST else DIFFERENCE
 
 
@@ -240,14 +258,14 @@ def sentences(found: Tabled, column: Column) -> tuple[str, ...]:
     return tuple(_sentence(found, column, row, compared) for row, compared in _with_intervals(found, column))
 
 
-def in_brief(found: Tabled, column: Column) -> str:
+def in_brief(found: Tabled, column: Column) -> tuple[str, ...]:
     """A column's differences in words, where a sentence for each row would be too many."""
     sides: dict[str, list[str]] = {"above": [], "below": [], "not separable from": []}
     for row, compared in _with_intervals(found, column):
         side = "above" if compared.difference > 0 else "below"
         sides[side if compared.separable else "not separable from"].append(row.name)
     base = found.outcome.base.name
-    return "\n".join(_side(side, base, names) for side, names in sides.items() if names)
+    return tuple(_side(side, base, names) for side, names in sides.items() if names)
 
 
 def _side(side: str, base: str, names: Sequence[str]) -> str:
