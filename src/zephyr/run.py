@@ -256,7 +256,11 @@ def _note_end(path: Path, stopped: UserError | Interrupted) -> None:
     """Writes why a run stopped behind what its `log.txt` holds; the terminal is told by the command."""
     if is_main_process() or getattr(stopped, "rank_specific", False):
         with path.open("a", encoding="utf-8") as lines:
-            lines.write(f"  stopped: {stopped}\n")
+            lines.write(f"{STOPPED}{stopped}\n")
+
+
+STOPPED = "  stopped: "
+"""Begins the last words of a run that gave up."""
 
 
 def _say_warnings(warnings: Iterable[str], before: list[str]) -> None:

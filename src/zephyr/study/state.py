@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from zephyr.recipe import Loaded
 from zephyr.recipe.variant import run_id_in
-from zephyr.run import shown, worth_keeping, write_json
+from zephyr.run import STOPPED, shown, worth_keeping, write_json
 
 FAILED = "failed.json"
 """In a run's directory, while its last try failed: what was said, and where all of it is."""
@@ -100,11 +100,22 @@ def at_step(directory: Path) -> str:
 def note_failure(directory: Path, status: int) -> str:
     """Writes down that a run ended without a result; returns why, as far as its output says so."""
     said = [line.rstrip() for line in _last_lines(directory / OUTPUT) if line.strip()]
-    why = _reason(said) or (f"killed by signal {-status}" if status < 0 else f"ended with status {status}")
+    why = (
+        _stopped(directory, said)
+        or _reason(said)
+        or (f"killed by signal {-status}" if status < 0 else f"ended with status {status}")
+    )
     if status < 0 and "signal" not in why:
         why = f"killed by signal {-status}; it last said: {why}"
     write_json(directory / FAILED, {"why": why, "status": status, "said": said[-LAST_LINES:]})
     return why
+
+
+def _stopped(directory: Path, said: list[str]) -> str:
+    """The first line of what a run that gave up wrote into its log (`run.execute`), where it was this try."""
+    lines = [line for line in _last_lines(directory / "log.txt") if line.startswith(STOPPED)]
+    last = lines[-1].removeprefix(STOPPED) if lines else ""
+    return last[:300] if last in said else ""
 
 
 def _reason(said: list[str]) -> str:
