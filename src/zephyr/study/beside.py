@@ -84,7 +84,7 @@ def _shape(each: Printed, base: Printed, column: Column, found: Tabled) -> str:
         return f"{told}; here there is no difference yet."
     here = f"{column.shown_difference(compared.difference)} here ({column.title})"
     if compared.separable is False:
-        return f"{told}, {here}, which is not separable from none."
+        return f"{told}, {here}, not separable from zero."
     same = compared.difference * paper > 0
     return f"{told}, {here}: {'the same way' if same else 'the other way round'}."
 
