@@ -4,12 +4,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
-DEMO   := recipes/mini/report.yaml
+STUDIES := recipes/mini/studies
+# runs at a time of the studies here
+JOBS ?= 2
 
-.PHONY: demo test test-slurm lint format browser schema recipes constraints clean
+.PHONY: demo study test test-slurm lint format browser schema recipes constraints clean
 
 demo: $(VENV)/.demo
-	$(BIN)/zephyr run $(DEMO) --with-inputs
+	$(BIN)/zephyr run $(STUDIES)/table-3.yaml --jobs $(JOBS)
+
+# The same over eight seeds, each with a world of its own.
+study: $(VENV)/.demo
+	$(BIN)/zephyr run $(STUDIES)/table-3-seeds.yaml --jobs $(JOBS)
 
 test: $(VENV)/.dev browser
 	$(BIN)/python -m pytest -n 2
