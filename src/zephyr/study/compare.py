@@ -88,7 +88,7 @@ def _paired(column: Column, base: Run, row: Run) -> Difference | None:
         if all(each.is_file() for each in files):
             return leaderboard.compare(*(json.loads(each.read_text()) for each in files))
     a, b = (by_question(each, column) for each in (base, row))
-    common = sorted(a.keys() & b.keys())
+    common = [each for each in a if each in b]  # in the benchmark's order, so that the draws are its own
     groups = [[b[each] - a[each] for each in found] for _, found in groupby(common, key=lambda each: each[0])]
     return clustered_difference(groups) if len(groups) > 1 else None
 

@@ -83,7 +83,7 @@ def figure_of(cell: CellOutcome, column: Column) -> Figure | None:
 def _of_questions(cell: CellOutcome, column: Column) -> Mean | None:
     """A figure with its interval from what each question earned, where the result has it without."""
     found = by_question(cell.evaluation, column) if cell.evaluation else {}
-    groups = groupby(sorted(found), key=lambda each: each[0])
+    groups = groupby(found, key=lambda each: each[0])
     return clustered_mean([[found[each] for each in of_one] for _, of_one in groups]) if found else None
 
 

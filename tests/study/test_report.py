@@ -1,0 +1,184 @@
+"""A study's page, Markdown, JSON, CSV and terminal, which all say the same."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.browser import CHROMIUM, chromium, measured
+from tests.made_study import begin, finish, made_up
+
+from zephyr.study.expand import Study
+from zephyr.study.page import NO_PICTURES
+from zephyr.study.report import show, write_report
+
+STUDY = """\
+rows:
+  dSFT: {recipe: sft.yaml}
+  there <already>: {model: someone/model}
+grid: {beta: [0.01, 0.1, 1.0]}
+evaluate: evaluate.yaml
+columns: [world/score, world/win_rate, eval_loss]
+curves: [loss, eval_rewards/accuracies]
+"""
+GRID = """\
+grid: {sft.num_train_epochs: [1, 2, 3], train.num_train_epochs: [0, 1, 2, 3]}
+labels: {sft.num_train_epochs: dSFT, train.num_train_epochs: dDPO}
+evaluate: evaluate.yaml
+paper: figure 3
+"""
+
+
+def skill(row: str, seed: int | None) -> float | None:
+    return None if row == "beta 1" else 5.0 + len(row) / 10 + 0.1 * (seed or 0)
+
+
+@pytest.fixture
+def study(tiny: Path) -> Study:
+    """With a row that failed."""
+    found = made_up(tiny, STUDY)
+    finish(found, skill)
+    failed = begin(next(row for row in found.rows if row.name == "beta 1").cells[0].model)
+    (failed / "failed.json").write_text(json.dumps({"why": "ValueError: no rows", "status": 1}))
+    return found
+
+
+def shown(study: Study, width: int) -> str:
+    written = io.StringIO()
+    show(study, Console(file=written, width=width))
+    return written.getvalue()
+
+
+def read(study: Study) -> tuple[str, str, dict, list[dict[str, str]]]:
+    """Page, Markdown, JSON and CSV."""
+    page = write_report(study)
+    folder = page.parent
+    rows = list(csv.DictReader((folder / "table.csv").open()))
+    return page.read_text(), (folder / "report.md").read_text(), json.loads((folder / "report.json").read_text()), rows
+
+
+def test_all_outputs_say_the_same(study: Study) -> None:
+    page, text, data, rows = read(study)
+    said = shown(study, 100)
+    figure = next(row for row in data["rows"] if row["name"] == "beta 0.1")["figures"]["world/score"]
+    line = next(row for row in rows if (row["row"], row["column"]) == ("beta 0.1", "world/score"))
+    assert [float(line[key]) for key in ("value", "low", "high")] == [figure["value"], *figure["interval"]]
+    over = next(row for row in rows if row["row"] == "beta 0.1" and row["column"] == "world/score over dSFT")
+    assert float(over["value"]) == figure["over_base"]["difference"]
+    for number in (f"{figure['value']:.2f}", f"+{figure['over_base']['difference']:.2f}"):
+        assert number in page and number in text and number in said
+    assert figure["over_base"]["separable"] is True and "separable" in said
+
+
+def test_a_failed_row_is_shown_as_that_everywhere(study: Study) -> None:
+    page, text, data, rows = read(study)
+    row = next(row for row in data["rows"] if row["name"] == "beta 1")
+    assert row["state"] == "failed" and "ValueError: no rows" in row["why"]
+    assert row["figures"]["world/score"]["value"] is None
+    assert {each["state"] for each in rows if each["row"] == "beta 1"} == {"failed"}
+    assert {each["value"] for each in rows if each["row"] == "beta 1"} == {""}
+    for said in (page, text, " ".join(shown(study, 100).split())):
+        assert "ValueError: no rows" in said
+    assert "4 of 5 rows finished, 1 failed." in page
+
+
+def test_a_model_that_was_there_has_no_training(study: Study) -> None:
+    _, text, data, _ = read(study)
+    row = next(row for row in data["rows"] if row["name"] == "there <already>")
+    assert row["figures"]["eval_loss"]["value"] is None and row["figures"]["world/score"]["value"] is not None
+    assert row["state"] == "finished"
+    assert "there \\<already>" in text
+
+
+def test_a_study_of_which_nothing_ran(tiny: Path) -> None:
+    study = made_up(tiny, STUDY + "paper: table 3\n")
+    page, _, data, rows = read(study)
+    assert "0 of 5 rows finished, 5 waiting." in page
+    assert all(row["state"] == "waiting" for row in data["rows"]) and len(rows) == 15
+    assert "waiting" in shown(study, 80)
+
+
+def test_seeds_are_in_the_csv_one_by_one_and_as_their_mean(tiny: Path) -> None:
+    study = made_up(tiny, STUDY, "seeds=[1, 2, 3]")
+    finish(study, skill)
+    page, _, data, rows = read(study)
+    own = {row["seed"]: row for row in rows if (row["row"], row["column"]) == ("dSFT", "world/score")}
+    assert list(own) == ["1", "2", "3", "mean"]
+    values = [float(own[seed]["value"]) for seed in "123"]
+    assert float(own["mean"]["value"]) == pytest.approx(sum(values) / 3) and own["mean"]["n"] == "3"
+    by_category = next(table for table in data["tables"] if table["title"] == "Score by category")
+    assert "beta 1" not in by_category["columns"] and "dSFT" in by_category["columns"]
+    assert "answers with seed 1" in page
+
+
+def test_samples_have_a_prompt_of_each_category_and_every_row(study: Study) -> None:
+    _, text, _, _ = read(study)
+    samples = text.partition("## Samples")[2].partition("## Runs")[0]
+    assert re.findall(r"^### (\w+): prompt-\d+", samples, re.MULTILINE) == ["math", "writing"]
+    assert samples.count("\nthere <already> (") == 2 and "beta 1 (" not in samples
+
+
+def test_the_terminal_keeps_numbers_whole_in_80_characters(tiny: Path) -> None:
+    study = made_up(tiny, STUDY)
+    finish(study, skill)
+    said = shown(study, 80)
+    assert max(map(len, said.splitlines())) <= 80 or "Report: " in max(said.splitlines(), key=len)
+    number, interval = r"[+−]?\d\.\d\d", r"−?\d\.\d\d to −?\d\.\d\d"
+    line = rf"^  beta 0\.1 +{number} +{interval} +{number} +{interval} +(not )?separable"
+    assert re.search(line, said, re.MULTILINE)
+
+
+def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "zephyr.study.pictures",
+                                                                  "zephyr.study.grid_pictures", "zephyr.report.figures",
+                                                                  "zephyr.report.svg"))]:  # fmt: skip
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page, _, _, _ = read(study)
+    assert NO_PICTURES.partition(":")[0] in page and "<svg" not in page
+
+
+def test_runs_link_to_their_own_reports(study: Study) -> None:
+    own = study.rows[0].cells[0].model.run_dir / "report.html"
+    own.write_text("a report")
+    page, _, _, _ = read(study)
+    (link,) = re.findall(r'<a href="([^"#]+)">', page)
+    assert (study.loaded.run_dir / link).resolve() == own
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (apt-get install chromium)")
+def test_the_page_in_a_browser(study: Study, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    page = write_report(study)
+    done = chromium(page, tmp_path / "profile")
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    found = measured(page, tmp_path / "profile", "--window-size=500,900")
+    # three of the grid; scores and differences of two columns, the scores of the third; loss of two stages, accuracy of
+    # two
+    assert len(found["pictures"]) == 3 + 5 + 4
+    assert all(width > 150 and height > 80 for width, height in found["pictures"])
+    assert all(lines >= 5 for lines in found["lines"])
+    assert found["fetched"] == [] and found["dead"] == 0 and found["overflow"] <= 0
+
+
+def test_a_grid_of_two_axes_is_a_heat_map_with_what_is_missing_hatched(tiny: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    study = made_up(tiny, GRID)
+    finish(study, lambda row, seed: None if row == "dSFT 3, dDPO 3" else 5 + len(row) / 10)
+    page, _, _, _ = read(study)
+    picture = page.partition('<figure id="grid-world-score">')[2].partition("</figure>")[0]
+    assert "by dSFT and dDPO" in picture and picture.count(">waiting<") == 1
+    assert len(re.findall(r">\d\.\d\d to \d\.\d\d<", picture)) == 11
+
+
+def test_a_grid_of_three_axes_says_that_it_has_no_picture(tiny: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    study = made_up(tiny, "grid: {beta: [0.1, 0.5], loss_type: [sigmoid, ipo], warmup_steps: [1, 2]}\n")
+    finish(study, lambda row, seed: 6.0 + len(row) / 10)
+    page, _, _, _ = read(study)
+    assert "A grid of 3 axes (beta, loss_type, warmup_steps) has no picture" in page

@@ -1,0 +1,163 @@
+"""Figures, intervals and differences of a study's table."""
+
+import random
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from tests.made_study import finish, made_up
+
+from zephyr.evaluate.statistics import paired_difference
+from zephyr.report.seeds import student_interval
+from zephyr.study.columns import columns_of
+from zephyr.study.compare import Compared
+from zephyr.study.entries import entries
+from zephyr.study.expand import Study
+from zephyr.study.outcome import read_study
+from zephyr.study.table import Tabled, column_table, in_brief, main_table, saving, sentences
+
+ROWS = "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n"
+ALL = ROWS + "columns: [world/score, world/win_rate, world/correct, eval_loss]\n"
+SKILLS = {"dSFT": 5.5, "beta 0.1": 6.5, "beta 0.5": 5.5}
+
+
+def tabled(study: Study) -> Tabled:
+    outcome = read_study(study)
+    columns, _ = columns_of(study, outcome.rows)
+    return Tabled(outcome=outcome, columns=columns, entries=entries(outcome, columns))
+
+
+def unknown(study: Study) -> str:
+    return " ".join(columns_of(study, read_study(study).rows)[1])
+
+
+def answers(found: Tabled, row: str) -> list[dict]:
+    run = next(each for each in found.outcome.rows if each.name == row).cells[0].evaluation
+    return list(run.answers)
+
+
+def test_one_seed_is_compared_prompt_by_prompt(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row])
+    found = tabled(study)
+    a, b = ([each["score"] for each in answers(found, row)] for row in ("dSFT", "beta 0.1"))
+    wanted = paired_difference(a, b)
+    score = found.entries["beta 0.1", "world/score"]
+    assert score.figure.value == pytest.approx(mean(b)) and score.figure.n == 20
+    assert score.compared.difference == pytest.approx(wanted.value)
+    assert score.compared.interval == pytest.approx(wanted.interval)
+    assert score.compared.verdict == "separable"
+    won = [[100 if score > 5.5 else 0 for score in scores] for scores in (a, b)]
+    assert found.entries["beta 0.1", "world/win_rate"].compared.difference == pytest.approx(
+        paired_difference(*won).value
+    )
+    assert found.entries["dSFT", "world/score"].compared is None
+
+
+def test_a_share_without_an_interval_gets_one_from_the_answers(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row])
+    figure = tabled(study).entries["dSFT", "world/correct"].figure
+    low, high = figure.interval
+    assert low < figure.value == 0.5 < high and figure.n == 20
+
+
+def test_equal_models_are_not_separable(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row])
+    compared = tabled(study).entries["beta 0.5", "world/score"].compared
+    assert compared.difference == 0 and compared.separable is False
+
+
+def test_seeds_are_compared_seed_by_seed(tiny: Path) -> None:
+    study = made_up(tiny, ALL, "seeds=[1, 2, 3]")
+    finish(study, lambda row, seed: SKILLS[row] + 0.1 * seed)
+    found = tabled(study)
+    scores = {
+        row.name: [cell.scores["world"]["score"] for cell in row.cells] for row in found.outcome.rows
+    }  # fmt: skip
+    entry = found.entries["beta 0.1", "world/score"]
+    assert entry.figure.value == pytest.approx(mean(scores["beta 0.1"]))
+    assert entry.figure.interval == pytest.approx(student_interval(scores["beta 0.1"]))
+    assert entry.figure.n == 3
+    differences = [b - a for a, b in zip(scores["dSFT"], scores["beta 0.1"], strict=True)]
+    assert entry.compared.each == pytest.approx(differences)
+    assert entry.compared.interval == pytest.approx(student_interval(differences))
+
+
+def test_a_missing_seed_leaves_its_pair_out(tiny: Path) -> None:
+    study = made_up(tiny, ALL, "seeds=[1, 2]")
+    finish(study, lambda row, seed: None if (row, seed) == ("beta 0.1", 2) else SKILLS[row])
+    entry = tabled(study).entries["beta 0.1", "world/score"]
+    assert entry.figure.n == 1 and entry.figure.interval is None
+    assert entry.compared.n == 1 and entry.compared.interval is None and entry.compared.separable is None
+
+
+def test_a_figure_of_training_is_not_compared_with_another_stages(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row])
+    found = tabled(study)
+    assert found.entries["beta 0.1", "eval_loss"].compared == "not compared: another stage's figure"
+    assert found.entries["beta 0.1", "eval_loss"].figure.n == 40
+    same = made_up(tiny, ALL + "compare_with: beta 0.1\n")
+    compared = tabled(same).entries["beta 0.5", "eval_loss"].compared
+    assert isinstance(compared, Compared) and compared.interval is None and compared.why == "one training run each"
+
+
+def test_every_score_is_the_default_and_an_unknown_column_is_told_with_the_nearest(tiny: Path) -> None:
+    study = made_up(tiny, ROWS)
+    assert [each.key for each in tabled(study).columns] == ["world/score"]  # known before anything ran
+    finish(study, lambda row, seed: SKILLS[row])
+    other = made_up(tiny, ROWS + "columns: [world/scroe, eval_los, world/score]\n")
+    assert [each.key for each in tabled(other).columns] == ["world/score"]
+    said = unknown(other)
+    assert "no run has `world/scroe`; did you mean `world/score`" in said
+    assert "no run has `eval_los`; did you mean `eval_loss`" in said
+
+
+def test_without_evaluation_training_speaks(tiny: Path) -> None:
+    study = made_up(tiny, "grid: {beta: [0.1, 0.5]}\n")
+    finish(study, lambda row, seed: SKILLS[row])
+    found = tabled(study)
+    assert [each.title for each in found.columns] == ["held-out preference accuracy", "held-out loss", "train loss"]
+
+
+def test_what_is_missing_is_a_dash_and_a_state(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: None if row == "beta 0.5" else SKILLS[row])
+    found = tabled(study)
+    row = main_table(found).rows[2]
+    assert [cell.text for cell in row[:3]] == ["beta 0.5", "–", "–"] and row[-1].text == "waiting"
+    line = column_table(found, found.columns[0]).rows[2]
+    assert [cell.text for cell in line] == ["beta 0.5", "–", "–", "–", "–", "waiting"]
+
+
+def test_words_of_the_differences(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: {"dSFT": 6.0, "beta 0.1": 7.0, "beta 0.5": 5.0}[row])
+    found = tabled(study)
+    above, below = sentences(found, found.columns[0])
+    assert above.startswith("beta 0.1 is above dSFT by 0.") and below.startswith("beta 0.5 is below dSFT by 0.")
+    low, high = below.partition("interval ")[2].partition(",")[0].split(" to ")
+    assert 0 < float(low) < float(high)  # of the size, as the sentence says "below"
+    assert in_brief(found, found.columns[0]) == ("Above dSFT: beta 0.1.", "Below dSFT: beta 0.5.")
+
+
+def test_what_sharing_saves(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row])
+    # cpt and sft of 120 s each once instead of three times: 660 s instead of 1140 s
+    assert saving(read_study(study)) == (
+        "7 runs took 11 min 00 s; each row by itself, 19 min 00 s: sharing saves 42 %."
+    )  # fmt: skip
+
+
+def test_random_figures_never_break_a_table(tiny: Path) -> None:
+    """Any subset of rows and seeds may be there."""
+    dice = random.Random(1)
+    for attempt in range(4):
+        study = made_up(tiny, ALL, f"seeds=[{attempt}1, {attempt}2, {attempt}3]")
+        finish(study, lambda row, seed: SKILLS[row] if dice.random() < 0.6 else None)
+        found = tabled(study)
+        assert len(main_table(found).rows) == 3
+        assert len({len(row) for row in main_table(found, " ").rows}) == 1
