@@ -206,6 +206,10 @@ def _problem(wanted: Wanted, text: str) -> Problem:
     return Problem(origin=wanted.origin, key=wanted.name, text=text)
 
 
+def _place_of(row: StudyRow, cell: Cell) -> int:
+    return row.cells.index(cell)
+
+
 def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
     """Every run that the rows take, each once, inputs first."""
     found: dict[Path, Loaded] = {}
@@ -220,10 +224,10 @@ def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
         wanted[row] = None
         found.setdefault(loaded.run_dir, loaded)
 
-    for row in rows:
-        for cell in row.cells:
-            if cell.last is not None:
-                add(cell.last, (row.name, cell.seed))
+    # seed by seed, so that a study that is stopped has rows which can be compared
+    for row, cell in sorted(((row, cell) for row in rows for cell in row.cells), key=lambda each: _place_of(*each)):
+        if cell.last is not None:
+            add(cell.last, (row.name, cell.seed))
     return tuple(
         Work(
             loaded=each,
