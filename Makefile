@@ -59,7 +59,7 @@ schema: $(VENV)/.demo
 
 # The table of the recipes, from their headers and plans; a test fails when it is stale.
 recipes: $(VENV)/.demo
-	$(BIN)/python -m zephyr.plan.catalogue recipes/README.md
+	$(BIN)/python -m zephyr.catalogue recipes/README.md
 
 # What `make` installs, pinned: run it after a change of bounds, then the tests.
 constraints: $(VENV)/.dev

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from zephyr.arguments import parser, split_overrides
+from zephyr.catalogue import catalogue, header
 from zephyr.data.template import Template
-from zephyr.plan.catalogue import catalogue, header
 from zephyr.plan.plan import as_json, flat, make_plan
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.extends import read_extended
 from zephyr.recipe.reader import read
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.shipped import recipe_files, shipped_recipes
+from zephyr.study.expand import expand
+from zephyr.study.plan import StudyPlan, make_study_plan
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {str(file.relative_to(shipped_recipes()).with_suffix("")): file for file in recipe_files(shipped_recipes())}
@@ -27,12 +29,20 @@ def loaded(name: str) -> Loaded:
     return load(RECIPES[name], outputs=Path("/nonexistent"))
 
 
+@cache
+def planned(name: str) -> StudyPlan:
+    return make_study_plan(expand(loaded(name), outputs=Path("/nonexistent")))
+
+
+STUDIES = [name for name in NAMES if loaded(name).recipe.stage == "study"]
 TRAINED = [name for name in NAMES if isinstance(loaded(name).recipe, TrainRecipe)]
 ON_GPUS = [name for name in TRAINED if loaded(name).recipe.launch.device]  # type: ignore[union-attr]
 
 STEPS = {
     "zephyr-7b-beta/sft": 273,
+    "zephyr-7b-beta/sft-2": 31,
     "zephyr-7b-beta/dpo": 5811,
+    "zephyr-7b-beta/dpo-own-pairs": 5811,
     "zephyr-7b-beta/as-trained/sft": 273,  # published: 272, the last, smaller one dropped
     "zephyr-7b-beta/as-trained/dpo": 5811,
     "zephyr-7b-beta/handbook-2024/sft": 1090,
@@ -52,8 +62,10 @@ STEPS = {
 def test_the_header_says_what_is_needed_and_what_to_expect(name: str):
     says = header(RECIPES[name])
     wanted = {"Needs", "Command"}
-    if name in TRAINED or loaded(name).recipe.stage == "evaluate":
+    if name in TRAINED or loaded(name).recipe.stage in ("evaluate", "study"):
         wanted.add("Expect")
+    if name in STUDIES:
+        wanted.add("Repeats")
     if name in ON_GPUS:
         wanted.add("Takes")
     assert wanted <= set(says)
@@ -68,9 +80,10 @@ def test_the_command_is_a_real_one_for_this_recipe(name: str):
     assert ROOT / "recipes" / f"{name}.yaml" in [ROOT / file for file in files]
     assert words[:2] == ["zephyr", "run"]
     parser().parse_args(split_overrides(words[1:])[0])
-    recipe = loaded(name).recipe
+    runs = [each.work.loaded for each in planned(name).runs] if name in STUDIES else [loaded(name)]
+    machines = [each.recipe.launch.machines for each in runs if isinstance(each.recipe, TrainRecipe)]
     assert ("--with-inputs" in words) == bool(loaded(name).inputs)
-    assert ("--slurm" in words) == (isinstance(recipe, TrainRecipe) and recipe.launch.machines > 1)
+    assert ("--slurm" in words) == (max(machines, default=1) > 1)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -101,6 +114,38 @@ def test_every_recipe_is_planned_from_published_counts(name: str, monkeypatch: p
 @pytest.mark.parametrize("name", ON_GPUS)
 def test_a_recipe_fits_on_the_hardware_that_it_names(name: str):
     assert as_json(make_plan(loaded(name)))["fits"] is not False
+
+
+SEVEN = ["beta-and-loss", "binarization", "epochs", "global-batch", "lora-rank", "prompt-truncation", "table-3"]
+
+
+def test_every_study_is_shipped_for_the_laptop_and_for_the_paper():
+    wanted = {f"{family}/studies/{each}" for family in ("mini", "zephyr-7b-beta") for each in SEVEN}
+    assert set(STUDIES) == {*wanted, "mini/studies/table-3-seeds"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_of_a_study_is_planned_and_fits(name: str):
+    plan = planned(name)
+    trained = [each for each in plan.runs if isinstance(each.work.loaded.recipe, TrainRecipe)]
+    assert all(each.takes.steps for each in trained)
+    assert all(each.takes.fits is not False for each in trained)
+    on_gpus = name.startswith("zephyr")
+    assert all((each.takes.hours is not None) == on_gpus for each in trained)
+    assert plan.once.runs == len(plan.runs) < plan.alone.runs
+    if on_gpus:
+        assert plan.once.hours and plan.alone.hours and plan.once.hours < 0.6 * plan.alone.hours and plan.once.cost
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("zephyr")])
+def test_everything_from_the_hub_is_pinned_in_every_row_of_a_study(name: str):
+    for each in planned(name).runs:
+        recipe = each.work.loaded.recipe
+        if isinstance(recipe, TrainRecipe):
+            named = [(source.path, source.revision) for source in (*recipe.data.train, *recipe.data.eval)]
+            named.append((recipe.model.model_name_or_path or "", recipe.model.revision))
+            for path, revision in named:
+                assert Path(path).is_absolute() or re.fullmatch(r"[0-9a-f]{40}", revision or ""), path
 
 
 VARIANTS = [name for name in NAMES if "extends" in read(RECIPES[name]).data]

@@ -60,10 +60,17 @@ class StudyPlan:
     """Equal work done once."""
     finished: Totals
     to_do: Totals
+    looked_up_hours: float
+    """What equal work once is spared by stored references."""
     apart: tuple[str, ...]
     """Why what one may expect to be shared is not."""
     lacks: tuple[str, ...]
     """What runs would still need here."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether any run is more than waiting."""
+        return any(each.state.state != "waiting" for each in self.runs)
 
     def of(self, row: StudyRow) -> tuple[PlannedRun, ...]:
         """The runs that a row takes, with all its seeds."""
@@ -90,8 +97,9 @@ def make_study_plan(study: Study) -> StudyPlan:
     runs = _with_like(planned)
     loaded = [each.work.loaded for each in runs]
     looked_up = tuple(references(loaded))
-    finished = _totals(((each, 1) for each in runs if each.finished), _spared(runs, looked_up, finished=True))
-    to_do = _totals(((each, 1) for each in runs if not each.finished), _spared(runs, looked_up, finished=False))
+    spared = {finished: _spared(runs, looked_up, finished=finished) for finished in (True, False)}
+    finished = _totals(((each, 1) for each in runs if each.finished), spared[True])
+    to_do = _totals(((each, 1) for each in runs if not each.finished), spared[False])
     return StudyPlan(
         study=study,
         runs=runs,
@@ -101,6 +109,7 @@ def make_study_plan(study: Study) -> StudyPlan:
         once=_sum(finished, to_do),
         finished=finished,
         to_do=to_do,
+        looked_up_hours=spared[True][0] + spared[False][0],
         apart=tuple(reasons(loaded, _kept(study, loaded))),
         lacks=_lacks(runs),
     )
@@ -192,6 +201,7 @@ def as_json(plan: StudyPlan) -> dict[str, Any]:
         "seeds": study.recipe.seeds,
         "compare_with": study.compare_with,
         "totals": {key: asdict(getattr(plan, key)) for key in ("alone", "once", "finished", "to_do")},
+        "looked_up_hours": plan.looked_up_hours,
         "rows": [_row_json(plan, each) for each in study.rows],
         "runs": [_run_json(each) for each in plan.runs],
         "references": [[str(each) for each in group.run_dirs] for group in plan.references],

@@ -1,28 +1,24 @@
 """The plan of a study as a page of text."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zephyr.recipe.loaded import leaves, plain
-from zephyr.recipe.problems import dotted
 from zephyr.run import run_name, shown
 from zephyr.study.expand import StudyRow
+from zephyr.study.fitted import Fitted
 from zephyr.study.plan import PlannedRun, StudyPlan, Totals
+from zephyr.study.plan_groups import NO_SCIENCE, family, groups, varied, within
 from zephyr.study.rows import shown_value
 from zephyr.study.shared import Common
 
-MOST_GROUPS = 24
-"""Lines of runs up to which runs for other rows stand apart."""
 FEW_HOURS = 10
+"""Hours of all rows alone up to which a study without GPUs is told in minutes."""
 Unit = Literal["hours", "minutes"]
-NAMED = 2
-"""Rows that are named where a run serves only some; more are counted."""
 
 
 def show_study_plan(plan: StudyPlan, console: Console) -> None:
@@ -46,14 +42,14 @@ def show_study_plan(plan: StudyPlan, console: Console) -> None:
 
 def _show_rows(plan: StudyPlan, console: Console) -> None:
     rows = [(each, plan.of(each), plan.alone_of(each)) for each in plan.study.rows]
-    unit, table = _unit(plan), _Columns("row", "what it is")
+    unit, table = _unit(plan), Fitted("row", "what it is")
     for row, runs, alone in rows:
         table.add(
             {"row": Text(row.name, style="bold" if row.name == plan.study.compare_with else ""),
              "what it is": _what(row, plan), "runs": f"{len(runs):,}", f"{unit} alone": _time(alone.hours, unit),
-             "state": _row_state(row, runs)}
+             "state": _row_state(row, runs) if plan.begun else ""}
         )  # fmt: skip
-    _print(table.table("Rows"), console)
+    table.show("Rows", console)
 
 
 def _what(row: StudyRow, plan: StudyPlan) -> Text:
@@ -64,9 +60,16 @@ def _what(row: StudyRow, plan: StudyPlan) -> Text:
     model = row.cells[0].model
     name = run_name(model) if model else str(shown(wanted.recipe))
     if wanted.point:
-        return Text(name)
-    settings = ", ".join(f"{each.key} {shown_value(each.value)}" for each in wanted.settings)
-    return Text.assemble(name, (f"  {settings}" if settings else "", "dim"))
+        return Text(within(name, family(plan)))
+    settings = ", ".join(
+        f"{each.key} {_short(each.value)}" for each in wanted.settings if not each.key.startswith(NO_SCIENCE)
+    )
+    return Text.assemble(within(name, family(plan)), (f"  {settings}" if settings else "", "dim"))
+
+
+def _short(value: Any) -> str:
+    """A value as a row's name would have it, a commit by its first digits."""
+    return re.sub(r"\b([0-9a-f]{7})[0-9a-f]{33}\b", r"\1", shown_value(value))
 
 
 def _row_state(row: StudyRow, runs: Sequence[PlannedRun]) -> Text:
@@ -84,104 +87,25 @@ def _row_state(row: StudyRow, runs: Sequence[PlannedRun]) -> Text:
 # ------------------------------------------------------------------ runs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Runs of one recipe that stand on one line."""
-
-    runs: tuple[PlannedRun, ...]
-    serves: str
-    """Which rows want them."""
-
-    @property
-    def name(self) -> str:
-        """The recipe."""
-        return run_name(self.runs[0].work.loaded)
-
-
-def groups(plan: StudyPlan) -> list[Group]:
-    """The runs by recipe and by the rows that want them; if those are too many, by recipe and how many rows do."""
-    by_rows = _grouped(plan.runs, lambda rows: rows)
-    if len(by_rows) > MOST_GROUPS:
-        by_rows = _grouped(plan.runs, len)
-    every = [each.name for each in plan.study.rows]
-    return [Group(runs=tuple(runs), serves=_serves(runs, every)) for runs in by_rows]
-
-
-def _grouped(runs: Iterable[PlannedRun], key: Callable[[tuple[str, ...]], Any]) -> list[list[PlannedRun]]:
-    found: dict[Any, list[PlannedRun]] = {}
-    for each in runs:
-        found.setdefault((each.work.loaded.file, key(_rows_of(each))), []).append(each)
-    files = list(dict.fromkeys(file for file, _ in sorted(found, key=lambda key: _measures(found[key][0]))))
-    return [group for file in files for (of, _), group in found.items() if of == file]
-
-
-def _measures(run: PlannedRun) -> bool:
-    """Whether a run is a row's evaluation: those stand at the end."""
-    return run.work.loaded.recipe.stage == "evaluate"
-
-
-def _rows_of(run: PlannedRun) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(row for row, _ in run.work.wanted_by))
-
-
-def _serves(runs: Sequence[PlannedRun], every: Sequence[str]) -> str:
-    """`all rows`, `all but base`, `dSFT-1, dSFT-2`, `3 rows each`."""
-    rows = _rows_of(runs[0])
-    if any(_rows_of(each) != rows for each in runs):
-        return f"{len(rows)} row{'s' if len(rows) > 1 else ''} each"
-    others = [each for each in every if each not in rows]
-    if not others:
-        return "all rows" if len(every) > 1 else every[0]
-    if len(others) == 1 and len(rows) > 1:
-        return f"all but {others[0]}"
-    return ", ".join(rows) if len(rows) <= NAMED else f"{len(rows)} rows"
-
-
 def _show_runs(plan: StudyPlan, console: Console) -> None:
-    unit, table = _unit(plan), _Columns("recipe", "for")
+    unit, table, folder = _unit(plan), Fitted("recipe", "for"), family(plan)
     for group in groups(plan):
         takes = [each.takes for each in group.runs]
         hours, gpu_hours = _add(each.hours for each in takes), _add(each.gpu_hours for each in takes)
         table.add(
-            {"recipe": Text.assemble(group.name, (_varied(group), "dim")), "for": group.serves,
+            {"recipe": Text.assemble(within(group.name, folder), (varied(group), "dim")), "for": group.serves,
              "runs": f"{len(group.runs):,}", "steps": _range(each.steps for each in takes),
              unit: _time(hours, unit), "GPU-hours": _number(gpu_hours),
              "calls": _count(_add(each.calls for each in takes)), "cost": _money(_add(each.cost for each in takes)),
-             "state": _state(group.runs)}
+             "state": _state(group.runs) if plan.begun else ""}
         )  # fmt: skip
-    _print(table.table("Runs, each once"), console)
+    there = "" if plan.begun else "; none of them is there yet"
+    table.show(f"Runs, each once, of the recipes in {folder}{there}", console)
     tight = [each for each in plan.runs if each.takes.fits is False]
     if tight:
         names = ", ".join(dict.fromkeys(run_name(each.work.loaded) for each in tight))
         text = f"{names}: does not fit into the memory of the device; `zephyr plan` of the recipe says what to change"
         console.print(text, style="red", highlight=False, markup=False)
-
-
-def _varied(group: Group) -> str:
-    """What differs between the runs of a line, or is said of all of them: `  beta 0.01, 0.1`."""
-    if len({row for each in group.runs for row in _rows_of(each)}) == 1:
-        return ""  # the table of rows says what it sets
-    settings = [_said(each) for each in group.runs]
-    keys = [key for key in dict.fromkeys(key for each in settings for key in each) if key not in ("seed", "models")]
-    shown_keys = []
-    for key in keys:
-        values = list(dict.fromkeys(each.get(key) or _value(run, key) for each, run in
-                                    zip(settings, group.runs, strict=True)))  # fmt: skip
-        shown_keys.append(f"{key.rpartition('.')[2]} {', '.join(values)}")
-    return "".join(f"\n  {each}" for each in shown_keys)
-
-
-def _said(run: PlannedRun) -> dict[str, str]:
-    """Keys and values that a run says otherwise than its file."""
-    pairs = (each.removeprefix("--").partition("=") for each in run.work.loaded.overrides)
-    return {key: value for key, _, value in pairs if key not in ("endpoints",)}
-
-
-def _value(run: PlannedRun, key: str) -> str:
-    """What the recipe's own file says."""
-    found = {dotted(parts): value for parts, value in leaves(plain(run.work.loaded.recipe))}
-    value = found.get(key)
-    return Path(value).name if isinstance(value, str) and value.startswith("/") else shown_value(value)
 
 
 def _state(runs: Sequence[PlannedRun]) -> Text:
@@ -224,7 +148,7 @@ def _of_references(found: Sequence[Common]) -> list[str]:
 def _of_tokens(found: Sequence[Common]) -> list[str]:
     """On each recipe whose runs read data that another of them prepared."""
     return [
-        f"{name}: {sum(sizes)} runs, data tokenised {'once' if len(sizes) == 1 else f'{len(sizes)} times'}"
+        f"{name}: {sum(sizes)} runs, data tokenised {_often(len(sizes))}"
         for name, sizes in _by_name(found).items() if max(sizes) > 1
     ]  # fmt: skip
 
@@ -235,6 +159,10 @@ def _by_name(found: Sequence[Common]) -> dict[str, list[int]]:
     for each in found:
         sizes.setdefault(each.name, []).append(len(each.run_dirs))
     return sizes
+
+
+def _often(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _times(sizes: Sequence[int], one: str, more: str) -> str:
@@ -248,12 +176,12 @@ def _bullet(text: str, console: Console) -> None:
 
 
 def _show_totals(plan: StudyPlan, console: Console) -> None:
-    unit, table = _unit(plan), _Columns("")
+    unit, table = _unit(plan), Fitted("")
     for label, totals in _totals(plan):
         table.add({"": Text(label, style="bold" if label == "to do" else ""), "runs": f"{totals.runs:,}",
                    unit: _time(totals.hours, unit), "GPU-hours": _number(totals.gpu_hours),
                    "calls": _count(totals.calls), "cost": _money(totals.cost)})  # fmt: skip
-    _print(table.table("In all"), console)
+    table.show("In all", console)
     for text in _remarks(plan):
         console.print(text, style="dim", highlight=False, markup=False)
 
@@ -267,12 +195,11 @@ def _totals(plan: StudyPlan) -> list[tuple[str, Totals]]:
 
 def _remarks(plan: StudyPlan) -> list[str]:
     alone, once, said = plan.alone, plan.once, []
-    if alone.hours and once.hours is not None and alone.without_hours == once.without_hours == 0:
-        unit = _unit(plan)
-        said.append(f"Sharing saves {_time(alone.hours - once.hours, unit)} of {_time(alone.hours, unit)} {unit}, "
-                    f"{1 - once.hours / alone.hours:.0%}.")  # fmt: skip
-    elif alone.hours and once.hours is not None:
-        said.append(f"Sharing saves {1 - once.hours / alone.hours:.0%} of the hours that are known.")
+    if alone.hours and once.hours is not None:
+        unit, spared = _unit(plan), plan.looked_up_hours
+        text = f"Sharing saves {_time(alone.hours - once.hours, unit)} of {_time(alone.hours, unit)} {unit}"
+        looked_up = f", {_time(spared, unit)} of them reference passes that are looked up" if spared else ""
+        said.append(f"{text}, {1 - once.hours / alone.hours:.0%}{looked_up}.")
     elif alone.runs > once.runs:
         said.append(f"Sharing saves {alone.runs - once.runs:,} of {alone.runs:,} runs.")
     basis = {each.takes.hours_from for each in plan.runs}
@@ -280,44 +207,14 @@ def _remarks(plan: StudyPlan) -> list[str]:
         said.append("Hours are the plan's, of one run after the other, for the device and the share of its peak that "
                     "a recipe names (launch.device, launch.mfu); without evaluation, start and loading.")  # fmt: skip
     if basis & {"measured", "like"}:
-        text = "Hours of finished runs were measured here"
+        text = f"{_unit(plan).capitalize()} of finished runs were measured here"
         said.append(f"{text}; of others of the same recipe they are taken to be the same." if "like" in basis
                     else f"{text}.")  # fmt: skip
     if once.without_hours and once.hours is not None:
-        said.append(f"Of {once.without_hours} runs the hours are not known: they are in no sum.")
+        said.append(f"Of {once.without_hours} runs the {_unit(plan)} are not known: they are in no sum.")
     elif once.without_hours:
         said.append("Hours are known once runs are finished, or where recipes name a `launch.device`.")
     return said
-
-
-# ------------------------------------------------------------------ tables of what is known
-
-
-class _Columns:
-    """A table whose columns that say nothing are left out."""
-
-    def __init__(self, *left: str) -> None:
-        self.left, self.rows = left, list[dict[str, str | Text]]()
-
-    def add(self, row: dict[str, str | Text]) -> None:
-        """Adds a line: column -> cell."""
-        self.rows.append(row)
-
-    def table(self, title: str) -> Table:
-        """The table, without columns that are empty in every line."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-        names = [name for name in self.rows[0] if any(str(row[name]) for row in self.rows)]
-        for name in names:
-            on_left = name in (*self.left, "state")
-            table.add_column(name, justify="left" if on_left else "right", overflow="fold", no_wrap=not on_left)
-        for row in self.rows:
-            table.add_row(*(row[name] for name in names))
-        return table
-
-
-def _print(table: Table, console: Console) -> None:
-    console.print()
-    console.print(table)
 
 
 def _add(values: Iterable[Any]) -> Any:

@@ -13,7 +13,10 @@ from zephyr.recipe.dialogues import DialoguesRecipe
 from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.shipped import all_shipped, shipped_recipes
+from zephyr.study.expand import expand
+from zephyr.study.plan import make_study_plan
 
+STUDY_COLUMNS = ("study", "what", "rows", "runs", "(alone)", "on", "hours", "(alone)", "cost of calls", "expect")
 COLUMNS = ("recipe", "what", "on", "global batch", "steps", "GiB per GPU", "hours", "expect")
 HEAD = """\
 <!-- Made by `make recipes` from the headers and the plans; change those instead. -->
@@ -23,6 +26,12 @@ HEAD = """\
 `zephyr recipes` lists them, `zephyr recipes NAME` copies one out with all that it needs, `zephyr plan NAME` says what
 it will do. Each file opens with its source, what it needs, what to expect and the command; a folder's README says where
 sources disagree and how near a run should come.
+"""
+STUDIES = """\
+## Studies
+
+A study is rows that differ in named settings, and one table of them ([docs/studies.md](../docs/studies.md)). Equal work
+is done once: in brackets, what the rows would come to if each were run alone. `zephyr plan NAME` says what is shared.
 """
 TAIL = """\
 Global batch = micro-batch x processes x accumulation: on other hardware it is cut in another way, and the training is
@@ -42,8 +51,12 @@ The 7B recipes are planned and tested up to the trainer's door; they were not tr
 def catalogue() -> str:
     """The text of `recipes/README.md`: the same on every machine, whatever was run or downloaded there."""
     with tempfile.TemporaryDirectory() as empty:
-        rows = [_row(shipped_recipes() / f"{each.name}.yaml", each.name, Path(empty)) for each in all_shipped()]
-    return f"{HEAD}\n{_table(rows)}\n{TAIL}"
+        made: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
+        for each in all_shipped():
+            row = _study_row if each.stage == "study" else _row
+            made[each.stage == "study"].append(row(shipped_recipes() / f"{each.name}.yaml", each.name, Path(empty)))
+    studies = f"{STUDIES}\n{_table(STUDY_COLUMNS, made[True])}"
+    return f"{HEAD}\n{_table(COLUMNS, made[False])}\n{TAIL}\n{studies}"
 
 
 def header(file: Path) -> dict[str, list[str]]:
@@ -88,6 +101,24 @@ def _row(file: Path, name: str, outputs: Path) -> tuple[str, ...]:
     )
 
 
+def _study_row(file: Path, name: str, outputs: Path) -> tuple[str, ...]:
+    study = expand(load(file, outputs=outputs), outputs=outputs)
+    plan = make_study_plan(study)
+    trained = [each.work.loaded for each in plan.runs if isinstance(each.work.loaded.recipe, TrainRecipe)]
+    return (
+        f"`{name}`",
+        study.recipe.description or "",
+        f"{len(study.rows)}" + (f" x {len(study.recipe.seeds)} seeds" if study.recipe.seeds else ""),
+        _number(plan.once.runs),
+        _number(plan.alone.runs),
+        ", ".join(dict.fromkeys(map(_hardware, trained))),
+        _number(plan.once.hours),
+        _number(plan.alone.hours),
+        _number(plan.once.cost),
+        header(file).get("Expect", [""])[0],
+    )
+
+
 def _loaded(file: Path, outputs: Path) -> Loaded:
     """The recipe, its attention kernel not left to what is installed here."""
     loaded = load(file, outputs=outputs)
@@ -124,8 +155,8 @@ def _number(value: Any) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
 
 
