@@ -206,10 +206,6 @@ def _problem(wanted: Wanted, text: str) -> Problem:
     return Problem(origin=wanted.origin, key=wanted.name, text=text)
 
 
-def _place_of(row: StudyRow, cell: Cell) -> int:
-    return row.cells.index(cell)
-
-
 def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
     """Every run that the rows take, each once, inputs first."""
     found: dict[Path, Loaded] = {}
@@ -225,9 +221,10 @@ def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
         found.setdefault(loaded.run_dir, loaded)
 
     # seed by seed, so that a study that is stopped has rows which can be compared
-    for row, cell in sorted(((row, cell) for row in rows for cell in row.cells), key=lambda each: _place_of(*each)):
+    cells = [(n, row.name, cell) for row in rows for n, cell in enumerate(row.cells)]
+    for _, name, cell in sorted(cells, key=lambda each: each[0]):
         if cell.last is not None:
-            add(cell.last, (row.name, cell.seed))
+            add(cell.last, (name, cell.seed))
     return tuple(
         Work(
             loaded=each,
