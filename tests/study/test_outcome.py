@@ -97,3 +97,13 @@ def test_seeds_say_how_many_are_finished(tiny: Path) -> None:
     row = read_study(study).rows[1]
     assert row.state == "waiting"
     assert row.why.startswith("2 of 3 seeds finished; seed 2 waiting: ")
+
+
+def test_time_before_an_interruption_counts(tiny: Path) -> None:
+    study = made_up(tiny, BETAS)
+    finish(study, skills)
+    trained = study.rows[1].cells[0].model.run_dir / "metrics.jsonl"
+    rows = [{"step": step, "loss": 0.5, "time_s": time} for step, time in ((1, 4), (2, 9.5), (3, 1), (4, 2))]
+    trained.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # 9.5 s before it was killed after step 2, and the 60 s that its last stretch took; two processes; evaluation 60 s
+    assert read_study(study).rows[1].own == Spent(cpu_s=2 * 69.5 + 60)

@@ -1,7 +1,7 @@
 """What a study's report says; page.py, markdown.py and show.py only set it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from zephyr.report.seeds import over_seeds
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import duration, times
-from zephyr.run import shown
+from zephyr.run import run_name, shown
 from zephyr.study.beside import Beside, beside_the_paper
 from zephyr.study.columns import Column, columns_of
 from zephyr.study.entries import entries
@@ -153,7 +153,8 @@ def _categories(outcome: StudyOutcome, merged: list[Run], benchmarks: tuple[str,
             return ()
         run = over_seeds([_only(each, everywhere) for each in merged])
     drawn = (score_tables.categories(run, benchmark) for benchmark in benchmarks)
-    return tuple(table for table in drawn if table)
+    note = f"Means over {len(merged)} seeds, of the rows that all of them have." if outcome.over_seeds else ""
+    return tuple(replace(table, note=note) for table in drawn if table)
 
 
 def _only(run: Run, names: list[str]) -> Run:
@@ -191,8 +192,9 @@ def _runs(outcome: StudyOutcome) -> Table:
     names = [row.name for row in outcome.rows]
     rows = tuple(
         (
-            words(each.label),
+            words(run_name(each.work.loaded)),
             words(each.work.loaded.recipe.stage),
+            *([words(_seeds(each))] if outcome.over_seeds else []),
             words(f"{each.state.state}: {each.state.why}" if each.state.why else each.state.state),
             Cell(each.wall_s, duration(each.wall_s)),
             Cell(list(each.rows), _some(each.rows, names)),
@@ -200,9 +202,14 @@ def _runs(outcome: StudyOutcome) -> Table:
         )
         for each in outcome.works
     )
-    headings = (Heading("run"), Heading("stage"), Heading("state"), Heading("time", True), Heading("rows"),
+    seed = [Heading("seed")] if outcome.over_seeds else []
+    headings = (Heading("run"), Heading("stage"), *seed, Heading("state"), Heading("time", True), Heading("rows"),
                 Heading("directory"))  # fmt: skip
     return Table(id="runs", title="Runs", columns=headings, rows=rows)
+
+
+def _seeds(work: WorkOutcome) -> str:
+    return ", ".join(dict.fromkeys(str(seed) for _, seed in work.work.wanted_by))
 
 
 def _some(of: tuple[str, ...], names: list[str]) -> str:

@@ -47,11 +47,12 @@ class WorkOutcome:
 
     @property
     def wall_s(self) -> float | None:
-        """Seconds from its start to its end, or to what it last logged."""
+        """Seconds that it ran, stretches that ended in an interruption included as far as they logged."""
         if self.run is None:
             return None
-        logged = [row["time_s"] for row in self.run.metrics if "time_s" in row]
-        return self.run.result.get("wall_s", max(logged, default=None))
+        stretches = _stretches(self.run)
+        last = self.run.result.get("wall_s", stretches[-1] if stretches else None)
+        return None if last is None else last + sum(stretches[:-1])
 
     @property
     def spent(self) -> Spent:
@@ -61,6 +62,18 @@ class WorkOutcome:
         seconds = self.wall_s * (self.run.result.get("batch") or {}).get("processes", 1)
         gpus = (self.run.provenance.get("hardware") or {}).get("gpus")
         return Spent(gpu_s=seconds) if gpus and self.run.stage in ON_A_GPU else Spent(cpu_s=seconds)
+
+
+def _stretches(run: Run) -> list[float]:
+    """Seconds of each stretch of a run's training, whose clock starts again when it is continued."""
+    found: list[float] = []
+    for row in run.metrics:
+        if "time_s" in row:
+            if found and row["time_s"] >= found[-1]:
+                found[-1] = row["time_s"]
+            else:
+                found.append(row["time_s"])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
