@@ -19,7 +19,7 @@ def published() -> dict[str, Any]:
 
 def matching(run: Run, benchmark: str) -> dict[str, str]:
     """The paper's row name -> our row name, where both have the same model; only by the names listed in paper.yaml."""
-    found = {}
+    found: dict[str, str] = {}
     for name, scores in run.result["scores"].items():
         row = ablation_row(name)
         if row and benchmark in scores:
