@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list, gather_object, send_to_devic
 
 from zephyr.data.store import list_lengths
 from zephyr.errors import UserError
+from zephyr.train.output_layer import blockwise
 from zephyr.train.reference_store import Logps, Writer, pair_keys, read
 
 COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
@@ -162,7 +163,8 @@ class StoredReference:
         first = len(splits[0])
         pairs = [splits[0][row] if row < first else splits[1][row - first] for row in rows]
         batch = send_to_device(self.data_collator(pairs), self.args.device)  # type: ignore[attr-defined]
-        found = torch.stack(self.compute_ref_log_probs(model, batch), dim=1).float().cpu()  # type: ignore[attr-defined]
+        with blockwise():
+            found = torch.stack(self.compute_ref_log_probs(model, batch), dim=1).float().cpu()  # type: ignore[attr-defined]
         if not torch.isfinite(found).all():
             raise UserError(
                 "The reference gives a pair a probability of 0 or none at all (its log is not finite).\n"
