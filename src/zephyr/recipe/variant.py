@@ -8,7 +8,7 @@ from typing import Any
 from zephyr.recipe.carried import scalar_text
 from zephyr.recipe.extends import forget
 from zephyr.recipe.loaded import leaves
-from zephyr.recipe.problems import Origin, Parts, dotted
+from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, shown
 from zephyr.recipe.reader import Document, Mark
 
 
@@ -43,9 +43,20 @@ class Variant:
 
 
 def put(document: Document, change: Change) -> None:
-    """Puts a changed value over the recipe's own."""
+    """Puts a changed value over the recipe's own.
+
+    Raises:
+        RecipeError: it is for an entry that a list of the recipe has not.
+    """
     here: Any = document.data
-    for part, after in zip(change.parts, change.parts[1:], strict=False):
+    for n, part in enumerate(change.parts):
+        entries = len(here) if isinstance(here, list) else 0
+        if isinstance(part, int) and part >= entries:
+            text = f"`{dotted(change.parts[:n])}` of {shown(change.file)} has {entries} of them, counted from 0"
+            raise RecipeError([Problem(origin=change.origin, key=dotted(change.parts), text=text)])
+        if n == len(change.parts) - 1:
+            break
+        after = change.parts[n + 1]
         if isinstance(part, str) and not isinstance(here.get(part), dict | list):
             here[part] = [] if isinstance(after, int) else {}
         here = here[part]

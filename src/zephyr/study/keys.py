@@ -1,13 +1,17 @@
 """What a key of a study means: a place in the recipe that a row is about, or in one that it is made from."""
 
 import difflib
-from collections.abc import Set
+import re
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
-from zephyr.recipe import Loaded, Origin, Problem, RecipeError
-from zephyr.recipe.keys import keys_of
+from zephyr.recipe import Loaded, Origin, Problem, RecipeError, renamed
+from zephyr.recipe.keys import ANY, ITEM, keys_of
 from zephyr.recipe.overrides import UnknownKey, place
 from zephyr.recipe.problems import Parts, listed, shown
+
+MOST_LISTED = 6
+"""Recipes of a chain that an error lists."""
 
 
 def chain(loaded: Loaded, keep: Set[Path] = frozenset()) -> dict[Path, Loaded]:
@@ -50,31 +54,72 @@ def find(loaded: Loaded, key: str, origin: Origin) -> tuple[Path, Parts]:
         try:
             return named[0], place(recipes[named[0]].recipe.stage, rest, rest)
         except UnknownKey:
-            raise _error(origin, _no_such_key(key, {first: recipes[named[0]]}, loaded)) from None
+            raise _error(origin, _no_such_key(rest, recipes[named[0]], f"{first}.")) from None
         except RecipeError as error:
             raise _error(origin, error.problems[0].text) from None
-    raise _error(origin, _no_such_key(key, {file.stem: each for file, each in recipes.items()}, loaded))
+    if named:
+        raise _error(origin, f"`{key}` is a recipe: a key of it is expected behind its name, as `{key}.seed`")
+    others = [each for each in recipes.values() if each is not loaded]
+    raise _error(origin, _no_such_key(key, loaded, "", others, _misspelt(first, rest, recipes.values())))
 
 
-def _no_such_key(key: str, recipes: dict[str, Loaded], loaded: Loaded) -> str:
-    """The sentence for a key that no recipe of the chain has."""
-    known = {f"{name}.{each}": None for name, found in recipes.items() for each in _writable(found)}
-    known |= dict.fromkeys(_writable(loaded)) if loaded.file.stem in recipes else {}
-    leaf = key.rpartition(".")[2]
-    leaves = difflib.get_close_matches(leaf, {each.rpartition(".")[2] for each in known}, n=1, cutoff=0.7)
-    same_leaf = [each for each in known if leaves and each.rpartition(".")[2] == leaves[0]]
-    near = difflib.get_close_matches(key, known, n=2, cutoff=0.75) or difflib.get_close_matches(key, same_leaf, 2, 0)
+def _misspelt(name: str, key: str, recipes: Iterable[Loaded]) -> list[str]:
+    """Keys that are meant if the recipe before them is misspelt."""
+    stems = {each.file.stem: each for each in recipes}
+    near = difflib.get_close_matches(name, stems, n=2, cutoff=0.65) if key else []
+    return [f"{stem}.{known}" for stem in near for known in _near(key, _writable(stems[stem]))[:1]]
+
+
+def _no_such_key(
+    key: str, loaded: Loaded, prefix: str, others: Sequence[Loaded] = (), meant: Sequence[str] = ()
+) -> str:
+    """The sentence for a key that a recipe has not, nor those that it is made from.
+
+    Args:
+        key: what was written, without the name of the recipe.
+        loaded: the recipe.
+        prefix: its name with a dot, where that was written.
+        others: those that it is made from.
+        meant: keys that are meant in any case.
+    """
+    section, _, leaf = key.rpartition(".")
+    text = f"`{prefix}{key}` is no key of {shown(loaded.file)}{' or of what it is made from' if others else ''}"
+    own = _writable(loaded)
+    known_elsewhere = leaf in renamed.KEYS and "." not in section and leaf not in map(_leaf, own)
+    if known_elsewhere and not meant:
+        sentence = re.sub(": {value}", "", renamed.KEYS[leaf]).format()
+        return f"{text}; " + re.sub(r"`(?=\w+[.])", f"`{prefix}", sentence)
+    near = list(meant) or [f"{prefix}{each}" for each in _near(key, own)]
+    near = near or _near(key, [f"{each.file.stem}.{known}" for each in others for known in _writable(each)])
     if near:
-        return f"`{key}` is no key of {shown(loaded.file)} or of what it is made from; did you mean {listed(near)}?"
-    return (
-        f"`{key}` is no key of {shown(loaded.file)}, nor does it begin with a recipe that this one is made from: "
-        f"{listed(dict.fromkeys(recipes))}; `zephyr plan` shows a recipe's keys"
-    )
+        return f"{text}; did you mean {listed(near)}?"
+    if others:
+        names = list(dict.fromkeys(each.file.stem for each in others))
+        more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+        text += f": {', '.join(f'`{each}`' for each in names[:MOST_LISTED])}{more}"
+    return f"{text}; `zephyr schema` lists all keys"
+
+
+def _near(key: str, known: Sequence[str]) -> list[str]:
+    """Keys that may be meant: spelled alike, or whose last word has all parts of this one's, or is spelled alike."""
+    whole = difflib.get_close_matches(key, known, n=2, cutoff=0.75)
+    if whole:
+        return whole
+    leaf = key.rpartition(".")[2]
+    longer = [each for each in known if set(leaf.split("_")) <= set(_leaf(each).split("_"))]
+    leaves = difflib.get_close_matches(leaf, {_leaf(each): None for each in known}, n=1, cutoff=0.7)
+    return difflib.get_close_matches(key, longer or [each for each in known if _leaf(each) in leaves], n=2, cutoff=0)
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _writable(loaded: Loaded) -> list[str]:
-    """The keys of a recipe that one can set."""
-    return [key for key in keys_of(loaded.recipe.stage) if "[" not in key and "*" not in key and key != "stage"]
+    """The keys of a recipe that one can set, sections apart: their values are what one varies."""
+    keys = keys_of(loaded.recipe.stage).values()
+    found = [each.dotted.replace(ITEM, "[0]") for each in keys if each.holds != "section" or each.may_be_null]
+    return [key for key in found if ANY not in key and not key.endswith("]") and key != "stage"]
 
 
 def _error(origin: Origin, text: str) -> RecipeError:

@@ -10,7 +10,7 @@ from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.study.expand import Study, StudyRow, Work
-from zephyr.study.shared import Common, reasons, references, tokenised
+from zephyr.study.shared import Common, reasons, references, same_rows, tokenised
 from zephyr.study.state import RunState, states_of
 from zephyr.study.takes import Takes, takes_of
 
@@ -54,6 +54,8 @@ class StudyPlan:
     """dDPO runs by the stored reference that they look up."""
     tokenised: tuple[Common, ...]
     """Training runs by the prepared data that they read."""
+    same: tuple[str, ...]
+    """Which rows are the same runs."""
     alone: Totals
     """Every row by itself, with all it is made from."""
     once: Totals
@@ -105,6 +107,7 @@ def make_study_plan(study: Study) -> StudyPlan:
         runs=runs,
         references=looked_up,
         tokenised=tuple(tokenised(loaded)),
+        same=tuple(same_rows(study.rows)),
         alone=_totals((each, len(each.work.wanted_by)) for each in runs),
         once=_sum(finished, to_do),
         finished=finished,
@@ -206,6 +209,7 @@ def as_json(plan: StudyPlan) -> dict[str, Any]:
         "runs": [_run_json(each) for each in plan.runs],
         "references": [[str(each) for each in group.run_dirs] for group in plan.references],
         "tokenised": [[str(each) for each in group.run_dirs] for group in plan.tokenised],
+        "same_rows": list(plan.same),
         "not_shared": list(plan.apart),
         "lacks": list(plan.lacks),
     }

@@ -125,7 +125,7 @@ def _state(runs: Sequence[PlannedRun]) -> Text:
 
 
 def _show_shared(plan: StudyPlan, console: Console) -> None:
-    lines = [*_of_references(plan.references), *_of_tokens(plan.tokenised)]
+    lines = [*plan.same, *_of_references(plan.references), *_of_tokens(plan.tokenised)]
     if lines:
         console.print("\nShared beside whole runs", style="italic", highlight=False)
     for text in lines:

@@ -12,6 +12,7 @@ from zephyr.recipe.problems import listed
 from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 from zephyr.recipe.sections import Source
 from zephyr.run import run_name
+from zephyr.study.expand import StudyRow
 
 EPOCHS = "train.num_train_epochs"
 START = "model.model_name_or_path"
@@ -113,6 +114,17 @@ def _tokenizer(loaded: Loaded) -> Any:
     template = getattr(start.recipe.data, "chat_template", None)  # a run saves its own beside the tokenizer
     root = before[0] if isinstance(before, tuple) and before[-1:] == ("template",) else before
     return (root, template, "template") if template else before
+
+
+def same_rows(rows: Iterable[StudyRow]) -> list[str]:
+    """Sentences on rows that are one and the same run, for all that they set."""
+    found: dict[tuple[Path | None, ...], list[str]] = {}
+    for row in rows:
+        found.setdefault(tuple(each.last.run_dir if each.last else None for each in row.cells), []).append(row.name)
+    return [
+        f"{listed(names, 'and')} are the same runs: what they set differently changes no figure"
+        for names in found.values() if len(names) > 1
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------ why not
