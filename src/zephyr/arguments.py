@@ -139,7 +139,8 @@ def _recipe_commands(add: Add) -> None:
 
 def _outcome_commands(add: Add) -> None:
     """The commands that look at what there is."""
-    add("report", "page and tables of a run directory").add_argument("directory", type=Path)
+    report = add("report", "page and tables of a run, or of a study as far as it is")
+    report.add_argument("run", help="run directory, or its recipe")
     score = add("score", "figures of judged answers: FastChat's MT-Bench judgments, AlpacaEval's annotations")
     score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="judgments or annotations, made anywhere")
     score.add_argument("--json", action="store_true", help="for programs: a list, one object per model")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zephyr.arguments import TAKE_OVERRIDES, parser, refuse_overrides, shared_options, split_overrides
 from zephyr.errors import Interrupted, Until, UserError
-from zephyr.recipe import Loaded, load
+from zephyr.recipe import Loaded, RecipeError, load
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.study import StudyRecipe
 
@@ -272,17 +272,30 @@ def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
 def _report(arguments: argparse.Namespace) -> None:
     from zephyr.report.stage import report_directory
 
-    if is_study(arguments.directory):
-        from rich.console import Console
+    directory = run_directory(arguments.run)
+    if not is_study(directory):
+        report_directory(directory)
+        return
+    from rich.console import Console
 
-        from zephyr.study.directory import reopen
-        from zephyr.study.report import show, write_report
+    from zephyr.study.directory import reopen
+    from zephyr.study.report import show, write_report
 
-        study = reopen(arguments.directory)
-        write_report(study)
-        show(study, Console())
-    else:
-        report_directory(arguments.directory)
+    study = reopen(directory)
+    write_report(study)
+    show(study, Console())
+
+
+def run_directory(name: str) -> Path:
+    """The directory that a command line names: itself, or that of a recipe's run."""
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    try:
+        return load(find(name)).run_dir
+    except RecipeError:
+        raise
+    except UserError:
+        return Path(name).resolve()  # that no run is there is said with what there is
 
 
 def is_study(directory: Path) -> bool:
@@ -321,9 +334,7 @@ def _convert(arguments: argparse.Namespace) -> None:
 def _push(arguments: argparse.Namespace) -> None:
     from zephyr.publish import push
 
-    directory = Path(arguments.run)
-    run_dir = directory.resolve() if directory.is_dir() else load(find(arguments.run)).run_dir
-    push(run_dir, arguments.to, private=arguments.private, dry_run=arguments.dry_run)
+    push(run_directory(arguments.run), arguments.to, private=arguments.private, dry_run=arguments.dry_run)
 
 
 def _merge(arguments: argparse.Namespace) -> None:
