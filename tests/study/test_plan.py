@@ -169,7 +169,7 @@ def test_counts_of_a_finished_run_go_before_what_its_recipe_expects(tiny: Path) 
     text = "rows: {dSFT: {recipe: sft.yaml, set: {expect.sequences: 9000}}}\n"
     assert plan_of(tiny, text).runs[-1].takes.steps == 4500
     finish(plan_of(tiny, text).runs[-1].work.loaded, wall_s=5, data={"train": {"sequences": 30, "tokens": 900}})
-    assert plan_of(tiny, text).runs[-1].takes.steps == 15
+    assert plan_of(tiny, text).runs[-1].takes.steps == 16
 
 
 # ------------------------------------------------------------------ the page
@@ -224,10 +224,11 @@ def test_check_reads_what_a_study_s_rows_mean(tiny: Path, capsys: pytest.Capture
 def test_reading_each_recipe_once_gives_the_same_runs_as_reading_every_chain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = MINI / "epochs.yaml"  # has changes above, below and in kept recipes
-    once = study_of(file, tmp_path)
+    smaller = "grid={sft.train.num_train_epochs: [1, 2], train.num_train_epochs: [0, 1]}"
+    loaded = load(MINI / "epochs.yaml", [smaller], outputs=tmp_path)  # changes above, below and in kept recipes
+    once = expand(loaded, outputs=tmp_path)
     monkeypatch.setattr(Known, "find", lambda *_, **__: None)
-    every = study_of(file, tmp_path)
+    every = expand(loaded, outputs=tmp_path)
     assert [(each.loaded, each.needs, each.wanted_by) for each in once.works] == [
         (each.loaded, each.needs, each.wanted_by) for each in every.works
     ]
