@@ -1,11 +1,7 @@
 """`zephyr run STUDY`: what is missing is run, each run in a process of its own, and the table is made."""
 
 import contextlib
-import ctypes
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +13,7 @@ from zephyr.recipe import resolved_yaml
 from zephyr.run import INTERRUPTED, refuse_stale, shown, write_atomically
 from zephyr.study.directory import begin, finish
 from zephyr.study.expand import Study, Work
+from zephyr.study.process import Process, start
 from zephyr.study.slots import Slots, devices_needed, refuse_too_few
 from zephyr.study.state import FAILED, OUTPUT, is_held, note_failure, state_of, states_of
 from zephyr.study.watch import Watch
@@ -29,7 +26,7 @@ class _Started:
     """A run that is going on."""
 
     work: Work
-    process: subprocess.Popen[bytes] | None
+    process: Process | None
     """None: another command is running it, and is waited for."""
     devices: tuple[str, ...]
     since: float
@@ -147,40 +144,21 @@ def _start(work: Work, devices: tuple[str, ...], having: Slots) -> _Started:
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / "recipe.yaml", resolved_yaml(work.loaded))
     (directory / FAILED).unlink(missing_ok=True)
-    environment = dict(os.environ)
-    if devices:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
-    elif having.threads and "OMP_NUM_THREADS" not in environment:
-        environment["OMP_NUM_THREADS"] = str(having.threads)
-    with (directory / OUTPUT).open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "zephyr", "run", str(directory)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, preexec_fn=_end_with_parent,
-        )  # fmt: skip
+    process = start(directory, directory / OUTPUT, devices, having)
     return _Started(work=work, process=process, devices=devices, since=time.monotonic())
-
-
-PR_SET_PDEATHSIG = 1
-"""Number of Linux's prctl.h."""
-
-
-def _end_with_parent() -> None:
-    """Has a run told to stop (with a checkpoint) when the study is killed: nothing goes on unseen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _ended(started: _Started) -> bool:
     if started.process is None:
         return not is_held(started.work.loaded.run_dir)
-    return started.process.poll() is not None
+    return started.process.status() is not None
 
 
 def _note(started: _Started, queue: Queue, watch: Watch, *, keep_going: bool) -> None:
     """What became of a run that ended."""
     work, seconds = started.work, time.monotonic() - started.since
     directory = work.loaded.run_dir
-    status = started.process.returncode if started.process else 0
+    status = (started.process.status() if started.process else None) or 0
     if state_of(work.loaded).state == "finished":
         queue.finished.add(directory)
         watch.finished(work, seconds)
@@ -204,8 +182,8 @@ def _signals(queue: Queue) -> Iterator[None]:
         again = queue.stopping
         queue.stopping = True
         for each in queue.going:
-            if each.process and each.process.poll() is None and (number != signal.SIGINT or again):
-                each.process.send_signal(signal.SIGTERM)  # Ctrl-C reaches the processes of the terminal by itself
+            if each.process and (number != signal.SIGINT or again):
+                each.process.stop()  # Ctrl-C reaches the processes of the terminal by itself
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

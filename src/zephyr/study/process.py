@@ -1,0 +1,83 @@
+"""A run of a study as a process of its own, and how it is started, watched and told to stop.
+
+On a GPU it is `zephyr run RUN_DIR`. On a CPU, where runs are short, importing torch and TRL takes as long as some runs
+themselves: there one server imports them once and forks a process for each run, which does the same from there on.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from zephyr.study.slots import Slots
+
+PR_SET_PDEATHSIG = 1
+"""Number of Linux's prctl.h."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A run that was started."""
+
+    handle: "subprocess.Popen[bytes] | ForkServerProcess"
+
+    def status(self) -> int | None:
+        """Its exit status, minus the signal where one killed it; None while it runs."""
+        return self.handle.poll() if isinstance(self.handle, subprocess.Popen) else self.handle.exitcode
+
+    def stop(self) -> None:
+        """Asks it to stop; a training run writes a checkpoint first."""
+        if self.status() is None:
+            self.handle.terminate()
+
+
+def start(directory: Path, output: Path, devices: tuple[str, ...], having: Slots) -> Process:
+    """Starts the run whose resolved recipe is in a run directory.
+
+    Args:
+        directory: the run directory.
+        output: file to which goes all that the run says.
+        devices: GPUs it may use.
+        having: what the study has to run on.
+    """
+    if having.devices:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices)}
+        words = [sys.executable, "-m", "zephyr", "run", str(directory)]
+        with output.open("ab") as opened:
+            handle = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=opened, stderr=opened, env=environment,
+                                      preexec_fn=_end_with_parent)  # fmt: skip
+        return Process(handle=handle)
+    if having.threads and "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(having.threads)  # read once, when the server imports torch
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["zephyr.study.imported"])
+    process = context.Process(target=_run, args=(str(directory), str(output)), name=directory.name)
+    process.start()
+    return Process(handle=process)
+
+
+def _run(directory: str, output: str) -> None:
+    """What a forked process does: `zephyr run`, its output in a file."""
+    from zephyr.cli import main
+
+    _end_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for source, target in ((nothing, 0), (said, 1), (said, 2)):
+        os.dup2(source, target)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    words = ["run", directory]
+    sys.argv = ["zephyr", *words]
+    sys.exit(main(words))
+
+
+def _end_with_parent() -> None:
+    """Has a run told to stop (with a checkpoint) when the study is killed: nothing goes on unseen."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
