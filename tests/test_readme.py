@@ -10,6 +10,7 @@ import pytest
 from zephyr.arguments import parser, split_overrides
 from zephyr.cli import main
 from zephyr.recipe import load
+from zephyr.study.expand import expand
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -89,3 +90,11 @@ def test_make_targets_exist(command: str):
 def test_accelerate_commands_name_files_that_exist(command: str):
     files = re.findall(r"\S+\.(?:yaml|py)", command)
     assert len(files) == 3 and all((ROOT / each).is_file() for each in files)
+
+
+def test_the_study_is_one(tmp_path: Path):
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", README, re.S) if block.startswith("stage: study"))
+    recipes = ROOT / "recipes" / "mini"
+    (tmp_path / "study.yaml").write_text(re.sub(r"\b(sft|dpo|evaluate)\.yaml", rf"{recipes}/\1.yaml", text))
+    study = expand(load(tmp_path / "study.yaml"), outputs=tmp_path)
+    assert [len(row.cells) for row in study.rows] == [3] * 7
