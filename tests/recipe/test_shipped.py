@@ -11,6 +11,7 @@ from zephyr.errors import UserError
 from zephyr.recipe import load
 from zephyr.recipe.commands import check, copy_recipe, list_recipes
 from zephyr.recipe.shipped import SCHEMA, recipe_files, shipped_recipes
+from zephyr.study.expand import expand
 
 RECIPES = recipe_files(shipped_recipes())
 
@@ -49,6 +50,18 @@ def test_a_copied_variant_brings_what_it_extends_and_reads(tmp_path):
         assert (tmp_path / file).is_file()
     copied = load(tmp_path / "zephyr-7b-gemma/dpo.yaml")
     assert all(file.is_relative_to(tmp_path) for file in (*copied.files, *copied.inputs[0].loaded.files))
+
+
+@pytest.mark.parametrize("name", ["mini/studies/table-3-seeds", "zephyr-7b-beta/studies/binarization"])
+def test_a_copied_study_brings_all_that_its_rows_are_made_from(tmp_path, name):
+    copy_recipe(name, tmp_path)
+    shipped, copied = (
+        expand(load(root / f"{name}.yaml", ["seeds=[1]"], outputs=tmp_path), outputs=tmp_path)
+        for root in (shipped_recipes(), tmp_path)
+    )
+    runs = [each.loaded for each in copied.works]
+    assert [each.run_id for each in runs] == [each.loaded.run_id for each in shipped.works]
+    assert all(file.is_relative_to(tmp_path) for each in runs for file in each.files)
 
 
 def test_a_folder_is_copied_whole(tmp_path):

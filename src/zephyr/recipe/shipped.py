@@ -6,10 +6,11 @@ from pathlib import Path
 import zephyr
 from zephyr.errors import UserError
 from zephyr.recipe.load import load
-from zephyr.recipe.loaded import Loaded, plain
+from zephyr.recipe.loaded import Loaded, leaves, plain
 from zephyr.recipe.problems import shown
-from zephyr.recipe.references import references
+from zephyr.recipe.references import names_a_recipe, references
 from zephyr.recipe.schema import RECIPES
+from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.validate import inside_any
 
 SCHEMA = "recipe.schema.json"
@@ -88,12 +89,20 @@ def _gather(loaded: Loaded, root: Path, needed: dict[Path, None]) -> None:
     for each in loaded.inputs:
         _gather(each.loaded, root, needed)
     for source in _local_files(loaded):
-        if source.is_relative_to(root) and source.is_file():
-            needed[source] = None
+        if not (source.is_relative_to(root) and source.is_file()):
+            continue
+        needed[source] = None
+        if loaded.recipe.stage == "study" and source.suffix == ".yaml" and _is_recipe(source):  # no input of its own
+            _gather(load(source), root, needed)
 
 
 def _local_files(loaded: Loaded) -> list[Path]:
-    return [Path(text) for _, text, _ in references(loaded.recipe.stage, plain(loaded.recipe))]
+    """The files that a recipe names, for a study also those that its rows set."""
+    named = [Path(text) for _, text, _ in references(loaded.recipe.stage, plain(loaded.recipe))]
+    if not isinstance(loaded.recipe, StudyRecipe):
+        return named
+    texts = [value for _, value in leaves(plain(loaded.recipe)) if isinstance(value, str)]
+    return named + [(loaded.file.parent / text).resolve() for text in texts if names_a_recipe(text)]
 
 
 def copy(name: str, to: Path) -> list[Path]:
