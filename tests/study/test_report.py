@@ -134,9 +134,9 @@ def test_the_terminal_keeps_numbers_whole_in_80_characters(tiny: Path) -> None:
 def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    for name in [name for name in sys.modules if name.startswith(("matplotlib", "zephyr.study.pictures",
-                                                                  "zephyr.study.grid_pictures", "zephyr.report.figures",
-                                                                  "zephyr.report.svg"))]:  # fmt: skip
+    drawing = ("matplotlib", "zephyr.study.pictures", "zephyr.study.grid_pictures", "zephyr.study.curves",
+               "zephyr.report.figures", "zephyr.report.svg")  # fmt: skip
+    for name in [name for name in sys.modules if name.startswith(drawing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     page, _, _, _ = read(study)

@@ -8,6 +8,7 @@ from typing import Any
 from zephyr.recipe import EvaluateRecipe
 from zephyr.recipe.problems import listed
 from zephyr.report.run_tables import HELD_OUT
+from zephyr.report.scales import SHARES
 from zephyr.report.wording import number, signed, significant
 from zephyr.study.expand import Study
 from zephyr.study.outcome import CellOutcome, RowOutcome
@@ -47,7 +48,8 @@ class Column:
         name = BENCHMARKS.get(self.benchmark, self.benchmark.replace("_", " "))
         if self.path == ("score",):
             return f"{name} score" if self.benchmark == "world" else name
-        return f"{name} {' '.join(self.path).replace('_', ' ')}"
+        words = [SHARES[part][0] if part in SHARES else part.replace("_", " ") for part in self.path]
+        return " ".join([name, *words])
 
     @property
     def digits(self) -> int:

@@ -43,26 +43,45 @@ class Entry:
 
 def entries(outcome: StudyOutcome, columns: Sequence[Column]) -> dict[tuple[str, str], Entry]:
     """(row's name, column's key) -> entry."""
-    return {
-        (row.name, column.key): _entry(outcome, row, column) for row in outcome.rows for column in columns
-    }  # fmt: skip
+    found = {}
+    for column in columns:
+        figures = {row.name: _figures(outcome, row, column) for row in outcome.rows}
+        for row in outcome.rows:
+            found[row.name, column.key] = _entry(outcome, row, column, figures)
+    return found
 
 
-def _entry(outcome: StudyOutcome, row: RowOutcome, column: Column) -> Entry:
-    found = [figure_of(cell, column) for cell in row.cells]
+Figures = tuple[Figure | None, ...]
+"""One for each seed."""
+
+
+def _figures(outcome: StudyOutcome, row: RowOutcome, column: Column) -> Figures:
+    return tuple(figure_of(cell, column, alone=not outcome.over_seeds) for cell in row.cells)
+
+
+def _entry(outcome: StudyOutcome, row: RowOutcome, column: Column, figures: dict[str, Figures]) -> Entry:
+    found = figures[row.name]
     there = [each for each in found if each is not None]
-    figure = None if not there else _over_seeds(there) if outcome.over_seeds else there[0]
+    compared = None
+    if there and row is not outcome.base:
+        compared = _compared(outcome, row, column, figures[outcome.base.name], found)
     return Entry(
         row=row,
         column=column,
-        figure=figure,
+        figure=None if not there else _over_seeds(there) if outcome.over_seeds else there[0],
         seeds=tuple((cell.seed, each) for cell, each in zip(row.cells, found, strict=True)),
-        compared=_compared(outcome, row, column) if figure and row.name != outcome.base.name else None,
+        compared=compared,
     )
 
 
-def figure_of(cell: CellOutcome, column: Column) -> Figure | None:
-    """The figure of one row with one seed; None while it is not there."""
+def figure_of(cell: CellOutcome, column: Column, *, alone: bool) -> Figure | None:
+    """The figure of one row with one seed; None while it is not there.
+
+    Args:
+        cell: the row with the seed.
+        column: which figure.
+        alone: whether it is no part of a mean over seeds: then it needs an interval of its own.
+    """
     if column.benchmark is None:
         return _of_training(cell, column)
     value, around = place(cell.scores, column), _around(cell.scores, column)
@@ -70,8 +89,8 @@ def figure_of(cell: CellOutcome, column: Column) -> Figure | None:
         return None
     last = column.path[-1]
     interval = around.get("interval" if last == "score" else f"{last}_interval")
-    if interval is None and (mean := _of_questions(cell, column)):
-        return Figure(value=value, interval=mean.bounds, n=mean.n, n_failed=around.get("n_failed"))
+    if alone and interval is None and (found := _of_questions(cell, column)):
+        return Figure(value=value, interval=found.bounds, n=found.n, n_failed=around.get("n_failed"))
     return Figure(
         value=value,
         interval=(interval[0], interval[1]) if interval else None,
@@ -116,13 +135,15 @@ def _over_seeds(found: Sequence[Figure]) -> Figure:
     )
 
 
-def _compared(outcome: StudyOutcome, row: RowOutcome, column: Column) -> Compared | str | None:
-    pairs = []
-    for base, own in zip(outcome.base.cells, row.cells, strict=True):
-        a, b = figure_of(base, column), figure_of(own, column)
-        if a is not None and b is not None:
-            pairs.append((base, own, b.value - a.value))
-    if column.benchmark is None and any(_stage(base) != _stage(own) for base, own, _ in pairs):
+def _compared(
+    outcome: StudyOutcome, row: RowOutcome, column: Column, base: Figures, own: Figures
+) -> Compared | str | None:
+    pairs = [
+        (cell, other, b.value - a.value)
+        for cell, other, a, b in zip(outcome.base.cells, row.cells, base, own, strict=True)
+        if a is not None and b is not None
+    ]
+    if column.benchmark is None and any(_stage(cell) != _stage(other) for cell, other, _ in pairs):
         return "not compared: another stage's figure"
     if outcome.over_seeds:
         return over_seeds([difference for *_, difference in pairs])

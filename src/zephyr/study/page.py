@@ -31,8 +31,9 @@ def page(report: Report, directory: Path) -> str:
 def _pictures(report: Report) -> tuple[dict[str, tuple["Picture", ...]], str]:
     """Heading -> pictures, and what to say in place of those that there can't be."""
     try:
-        from zephyr.study.grid_pictures import grid_pictures  # matplotlib: an extra
-        from zephyr.study.pictures import curve_pictures, score_pictures
+        from zephyr.study.curves import curve_pictures  # matplotlib: an extra
+        from zephyr.study.grid_pictures import grid_pictures
+        from zephyr.study.pictures import score_pictures
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise

@@ -1,17 +1,13 @@
-"""A study's pictures: scores by row with their intervals, and training curves of all rows over each other."""
+"""A study's pictures of scores: by row with their intervals, and the differences from the base row."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
 from typing import Any, Literal
 
 from matplotlib.ticker import MaxNLocator
 
-from zephyr.report.figures import SMOOTH_FROM, Key, Picture, points, rows_of, running_mean, thinned, with_interval
-from zephyr.report.read import Run
-from zephyr.report.run_tables import HELD_OUT
+from zephyr.report.figures import Picture, rows_of, with_interval
 from zephyr.report.svg import COLOURS, SERIES, drawing
-from zephyr.report.wording import interval, significant
+from zephyr.report.wording import interval
 from zephyr.study.columns import Column
 from zephyr.study.compare import Compared
 from zephyr.study.outcome import RowOutcome, StudyOutcome
@@ -19,8 +15,6 @@ from zephyr.study.table import Tabled
 
 Dash = Literal["", "dashed", "dotted"]
 DASHES: tuple[Dash, ...] = ("", "dashed", "dotted")
-PATTERNS: dict[str, Any] = {"": "solid", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.6))}
-STAGES = {"cpt": "continued pretraining", "sft": "dSFT", "dpo": "dDPO"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +89,7 @@ def _differences(found: Tabled, column: Column) -> Picture | None:
                 each = there[row.name]
                 with_interval(axes, at, each.difference, each.interval, COLOURS[look[row.name].colour], 6)
             else:
-                _missing(axes, at, row)
+                _missing(axes, at, row, "not compared")
         axes.axvline(0, color=COLOURS["quiet"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         rows_of(axes, [row.name for row in others])
         _figures_below(axes)
@@ -108,78 +102,11 @@ def _figures_below(axes: Any) -> None:
     axes.margins(x=0.08)
 
 
-def _missing(axes: Any, at: int, row: RowOutcome) -> None:
-    """Says in place of a figure why there is none."""
-    state = "not measured" if row.state == "finished" else row.state
+def _missing(axes: Any, at: int, row: RowOutcome, otherwise: str = "not measured") -> None:
+    """Says in place of a figure why there is none: the row's state, or where that is finished `otherwise`."""
+    state = otherwise if row.state == "finished" else row.state
     axes.annotate(state, (0.01, at), xycoords=("axes fraction", "data"), va="center", color=COLOURS["quiet"],
                   fontstyle="italic")  # fmt: skip
-
-
-def curve_pictures(outcome: StudyOutcome) -> tuple[Picture, ...]:
-    """For each of the study's curves, and each stage that logged it, all rows over each other."""
-    trained = [each.training for row in outcome.rows for each in row.cells if each.training]
-    stages = list(dict.fromkeys(each.stage for each in trained))
-    drawn = (_curves(outcome, metric, stage) for metric in outcome.study.recipe.curves for stage in stages)
-    return tuple(each for each in drawn if each)
-
-
-def _curves(outcome: StudyOutcome, metric: str, stage: str) -> Picture | None:
-    lines = {row.name: band for row in outcome.rows if (band := _band(_runs(row, stage), metric))}
-    if not lines:
-        return None
-    held_out, look = metric.startswith("eval_"), looks(outcome)
-    id = f"curve-{slug(metric)}-{stage}"
-    told = (f"{name}: from {significant(line[0][1])} to {significant(line[-1][1])}." for name, line in lines.items())
-    with drawing(id, f"{_title(metric)} by step. {' '.join(told)}", width=4.6, height=2.9) as picture:
-        for name, line in lines.items():
-            _draw(picture.axes, line, look[name], dots=held_out)
-        picture.axes.set_xlabel("step", loc="right")
-        picture.axes.margins(x=0.02)
-    keys = tuple(Key(label=name, colour=look[name].colour, dash=look[name].dash) for name in lines)
-    smoothed = any(len(line) >= SMOOTH_FROM for line in lines.values())
-    return Picture(id=id, title=f"{_title(metric)}, {STAGES.get(stage, stage)}", svg=picture.svg, keys=keys,
-                   note=_note(outcome, smoothed=smoothed and not held_out))  # fmt: skip
-
-
-def _note(outcome: StudyOutcome, *, smoothed: bool) -> str:
-    parts = ["Means over seeds; shaded from the lowest seed to the highest."] if outcome.over_seeds else []
-    return " ".join([*parts, *(["Running means."] if smoothed else [])])
-
-
-def _runs(row: RowOutcome, stage: str) -> list[Run]:
-    return [each.training for each in row.cells if each.training and each.training.stage == stage]
-
-
-Band = list[tuple[float, float, float, float]]
-"""(step, mean, lowest, highest) over seeds."""
-
-
-def _band(runs: Sequence[Run], metric: str) -> Band:
-    by_step: dict[float, list[float]] = {}
-    for run in runs:
-        for step, value in points(run.eval_rows if metric.startswith("eval_") else run.train_rows, metric):
-            by_step.setdefault(step, []).append(value)
-    return [(step, mean(values), min(values), max(values)) for step, values in sorted(by_step.items())]
-
-
-def _draw(axes: Any, line: Band, look: Look, *, dots: bool) -> None:
-    colour, pattern = COLOURS[look.colour], PATTERNS[look.dash]
-    steps = [step for step, *_ in line]
-    parts: list[list[tuple[float, float]]] = [[(each[0], each[at]) for each in line] for at in (1, 2, 3)]
-    if not dots and len(steps) >= SMOOTH_FROM:
-        parts = [running_mean(each) for each in parts]
-    middle, low, high = (thinned(each) for each in parts)
-    if low != high:
-        axes.fill_between([x for x, _ in low], [y for _, y in low], [y for _, y in high], color=colour, alpha=0.13,
-                          linewidth=0)  # fmt: skip
-    axes.plot(*zip(*middle, strict=True), color=colour, linewidth=1.5, linestyle=pattern,
-              **({"marker": "o", "markersize": 3.5} if dots else {}))  # fmt: skip
-
-
-def _title(metric: str) -> str:
-    name = metric.removeprefix("eval_")
-    shown = HELD_OUT.get(name, name.replace("_", " "))
-    return f"Held-out {shown}" if metric.startswith("eval_") else f"{shown[0].upper()}{shown[1:]} while training"
 
 
 def slug(key: str) -> str:
