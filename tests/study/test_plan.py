@@ -143,6 +143,13 @@ def test_rows_that_differ_in_speed_alone_are_named(tmp_path: Path) -> None:
     assert plan.once.runs == 2 and plan.alone.runs == 4
 
 
+def test_a_model_that_is_there_is_a_row_of_its_evaluation_alone(tmp_path: Path) -> None:
+    rows = f"rows: {{theirs: {{model: HuggingFaceH4/zephyr-7b-beta}}, ours: {{recipe: {PAPER}/dpo.yaml}}}}\n"
+    plan = plan_of(tmp_path, f"{rows}evaluate: {PAPER}/evaluate-chat.yaml\n")
+    assert [len(plan.of(row)) for row in plan.study.rows] == [1, 3]
+    assert "HuggingFaceH4/zephyr-7b-beta, as it is" in page(plan, 80) and "The rows share no run." in page(plan, 80)
+
+
 # ------------------------------------------------------------------ what is there
 
 

@@ -195,7 +195,9 @@ def _totals(plan: StudyPlan) -> list[tuple[str, Totals]]:
 
 def _remarks(plan: StudyPlan) -> list[str]:
     alone, once, said = plan.alone, plan.once, []
-    if alone.hours and once.hours is not None:
+    if alone.runs == once.runs and not plan.looked_up_hours:
+        said.append("The rows share no run.")
+    elif alone.hours and once.hours is not None:
         unit, spared = _unit(plan), plan.looked_up_hours
         text = f"Sharing saves {_time(alone.hours - once.hours, unit)} of {_time(alone.hours, unit)} {unit}"
         looked_up = f", {_time(spared, unit)} of them reference passes that are looked up" if spared else ""
