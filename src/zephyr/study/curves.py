@@ -37,8 +37,8 @@ def curve_pictures(outcome: StudyOutcome) -> tuple[Picture, ...]:
 
 def _picture(outcome: StudyOutcome, metric: str, stage: str) -> Picture | None:
     bands = {row.name: found for row in outcome.rows if (found := band(_runs(row, stage), metric))}
-    if not bands:
-        return None
+    if all(len(found) < 2 for found in bands.values()):
+        return None  # a single point is in the table
     held_out, look = metric.startswith("eval_"), looks(outcome)
     id = f"curve-{slug(metric)}-{stage}"
     told = (f"{name}: from {significant(found[0][1])} to {significant(found[-1][1])}." for name, found in bands.items())
