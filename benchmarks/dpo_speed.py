@@ -9,7 +9,8 @@ is the best that TRL's options give (activations kept, reference precomputed by 
 nothing cached; `further` is another run of a sweep, with data and reference known. All train the same pairs in the same
 order from the same weights, so that their losses can be compared; no pair is long enough to be truncated, where the
 rules of both differ. Imports count for nobody. CPU seconds of this process, since other jobs don't change them; wall
-seconds beside them. Last figures: benchmarks/README.md.
+seconds beside them. `--products mkl`: ours without oneDNN's products, as on processors where MKL is as fast; stock has
+what PyTorch gives it in any case. Last figures: benchmarks/README.md.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from trl import DPOConfig, DPOTrainer
 from zephyr.data.template import template_source
 from zephyr.recipe import load
 from zephyr.run import execute
+from zephyr.train import products
 from zephyr.train.exact_steps import ExactSteps
 
 PARITY = 2e-5
@@ -65,13 +67,16 @@ def main() -> int:
     options.add_argument("--epochs", type=int, default=3)
     options.add_argument("--batch", type=int, default=12, help="pairs of an optimizer step")
     options.add_argument("--micro", type=int, default=4, help="pairs of a forward pass")
+    options.add_argument("--products", choices=("auto", "mkl"), default="auto", help="library of ours for products")
     options.add_argument("--arms", nargs="+", default=["stock", "tuned", "first", "further"])
     given = options.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if given.products == "mkl":
+        products.onednn_is_faster = lambda: False  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         described = write_inputs(folder, given)
-        print(described)
+        print(described + f"; our products by {'oneDNN' if products.onednn_is_faster() else 'MKL'}")
         arms: dict[str, Callable[[int], np.ndarray]] = {
             "stock": lambda k: stock(folder, given, tuned=False),
             "tuned": lambda k: stock(folder, given, tuned=True),

@@ -33,7 +33,7 @@ class Piece:
     length: int
     """Its tokens."""
     prompt_start: int = 0
-    """First token of the prompt that it continues."""
+    """First token of the prompt that it continues; a piece starts there."""
     prompt_length: int = 0
     """Tokens of that prompt; 0: it stands alone."""
 
@@ -44,6 +44,25 @@ class Pieces:
 
     pieces: tuple[Piece, ...]
     device: torch.device
+
+    @cached_property
+    def number_at(self) -> dict[int, int]:
+        """Number of the piece that starts at a token."""
+        return {piece.start: n for n, piece in enumerate(self.pieces)}
+
+    def mask(self, n: int, dtype: torch.dtype) -> torch.Tensor:
+        """0 where a piece sees its prompt and itself, else -inf; shape (its tokens, those it may see)."""
+        if (n, dtype) not in self._masks:
+            piece = self.pieces[n]
+            shape = (piece.length, piece.prompt_length + piece.length)
+            later = torch.full(shape, float("-inf"), dtype=dtype, device=self.device)
+            self._masks[n, dtype] = later.triu_(piece.prompt_length + 1)
+        return self._masks[n, dtype]
+
+    @cached_property
+    def _masks(self) -> dict[tuple[int, torch.dtype], torch.Tensor]:
+        """Made once for all layers."""
+        return {}
 
     @cached_property
     def alone(self) -> "Varlen":
@@ -141,19 +160,19 @@ def _one_by_one(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pieces: Pieces, scaling: float | None
 ) -> torch.Tensor:
     grouped = query.shape[1] != key.shape[1]
+    # split, not sliced: backward it is joined at once, where each slice would add to a row of zeros of its own
+    queries, keys, values = (each.split([piece.length for piece in pieces.pieces], 2) for each in (query, key, value))
     found = []
-    for piece in pieces.pieces:
-        own = slice(piece.start, piece.start + piece.length)
-        keys, values, mask = key[:, :, own], value[:, :, own], None
+    for n, piece in enumerate(pieces.pieces):
+        own_keys, own_values, mask = keys[n], values[n], None
         if piece.prompt_length:
-            prompt = slice(piece.prompt_start, piece.prompt_start + piece.prompt_length)
-            keys = torch.cat([key[:, :, prompt], keys], dim=2)
-            values = torch.cat([value[:, :, prompt], values], dim=2)
-            shape = (piece.length, piece.prompt_length + piece.length)
-            mask = torch.ones(shape, dtype=torch.bool, device=query.device).tril(piece.prompt_length)
+            before = pieces.number_at[piece.prompt_start]
+            own_keys = torch.cat([keys[before][:, :, : piece.prompt_length], own_keys], 2)
+            own_values = torch.cat([values[before][:, :, : piece.prompt_length], own_values], 2)
+            mask = pieces.mask(n, query.dtype)
         found.append(
             functional.scaled_dot_product_attention(
-                query[:, :, own], keys, values, attn_mask=mask, is_causal=mask is None, scale=scaling,
+                queries[n], own_keys, own_values, attn_mask=mask, is_causal=mask is None, scale=scaling,
                 enable_gqa=grouped,
             )
         )  # fmt: skip

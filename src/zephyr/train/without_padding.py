@@ -19,8 +19,8 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 2e-2}
 in bfloat16; where a token sees another one than it should it is mostly above 0.1."""
 BY_MICRO_BATCH = ("aot", "aot_unpaired", "sft")
 """Losses of TRL that sort pairs within a micro-batch, or average over its tokens."""
-PROBED = 2
-"""Pairs of the probe."""
+PROBED, PROBED_TOKENS = 2, 32
+"""Pairs of the probe, and tokens of each of their three texts at most: enough to tell, and soon done."""
 log = logging.getLogger("zephyr")
 
 
@@ -72,7 +72,7 @@ class WithoutPadding:
             wrapped: its forward.
         """
         shortest = np.argsort(padded_lengths(self.train_dataset), kind="stable")[:PROBED]  # cheap, and as telling
-        pairs = [self.train_dataset[int(n)] for n in shortest]
+        pairs = [_beginning(self.train_dataset[int(n)]) for n in shortest]
         batch = send_to_device(self.data_collator(pairs), self.args.device)  # type: ignore[attr-defined]
         training = self.model.training
         call.eval()  # type: ignore[attr-defined]
@@ -108,6 +108,11 @@ class WithoutPadding:
         if self._unpadded and not self._probed:
             self.probe(model, self._unpadded[0])
         return super().compute_loss(model, *args, **kwargs)  # type: ignore[misc]
+
+
+def _beginning(pair: dict[str, Any]) -> dict[str, Any]:
+    """A pair with its texts cut."""
+    return {name: value[:PROBED_TOKENS] if name.endswith("_ids") else value for name, value in pair.items()}
 
 
 @torch.no_grad()
