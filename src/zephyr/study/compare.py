@@ -55,7 +55,7 @@ def over_seeds(differences: Sequence[float]) -> Compared | None:
         difference=sum(differences) / len(differences),
         interval=(found[0], found[1]) if found else None,
         n=len(differences),
-        why="" if found else "one seed in both rows",
+        why="" if found else "one seed only",
         each=tuple(differences),
     )
 
