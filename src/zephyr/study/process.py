@@ -7,6 +7,7 @@ themselves: there one server imports them once and forks a process for each run,
 import ctypes
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -62,9 +63,7 @@ def start(directory: Path, output: Path, devices: tuple[str, ...], having: Slots
 
 
 def _run(directory: str, output: str) -> None:
-    """What a forked process does: `zephyr run`, its output in a file."""
-    from zephyr.cli import main
-
+    """What a forked process does: `python -m zephyr run`, its output in a file."""
     _end_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -72,9 +71,8 @@ def _run(directory: str, output: str) -> None:
     for source, target in ((nothing, 0), (said, 1), (said, 2)):
         os.dup2(source, target)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-    words = ["run", directory]
-    sys.argv = ["zephyr", *words]
-    sys.exit(main(words))
+    sys.argv = ["zephyr", "run", directory]
+    runpy.run_module("zephyr", run_name="__main__")
 
 
 def _end_with_parent() -> None:
