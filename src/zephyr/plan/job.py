@@ -136,7 +136,7 @@ def job_of(
         nf4=model.quantization == "nf4",
         checkpointing=checkpointing,
         attention=attention_kernel(recipe),
-        padded=getattr(recipe.data, "packing", "none") == "none",
+        padded=recipe.launch.padding_free is False if dpo else getattr(recipe.data, "packing", "none") == "none",
         reference=reference,
     )
 

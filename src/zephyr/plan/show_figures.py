@@ -11,6 +11,7 @@ from zephyr.plan.compile import compile_verdict
 from zephyr.plan.job import Job, attention_kernel
 from zephyr.plan.memory import GIB
 from zephyr.plan.plan import Plan
+from zephyr.plan.reasons import reasons
 from zephyr.plan.reckon import Reckoning
 from zephyr.recipe.problems import listed
 from zephyr.recipe.schema import TrainRecipe
@@ -47,6 +48,9 @@ def _what_trains(plan: Plan, reckoning: Reckoning) -> Iterator[tuple[str, str]]:
         count = f": {job.trained:,} ({share:.2%} of all)" if job.adapter else f": {job.trained:,}"
         yield label, sentence + (count if label == "trains" else "")
     yield "cut by", _cut(recipe, plan, job)
+    if reckoning.device is not None:
+        for n, reason in enumerate(reasons(recipe, choice, job, reckoning.device)):
+            yield "" if n else "because", reason
     kernel = attention_kernel(recipe)
     if recipe.launch.device not in (None, "cpu"):
         found = {"sdpa": "sdpa (FlashAttention-2 is not installed here)", "flash_attention_2": "FlashAttention-2"}
