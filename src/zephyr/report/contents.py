@@ -13,6 +13,7 @@ from zephyr.report.samples import Samples, pick
 from zephyr.report.scales import name_of, scale_of
 from zephyr.report.seeds import groups_of_seeds, over_seeds
 from zephyr.report.settings import what_ran
+from zephyr.report.speed import speed
 from zephyr.report.table import Table, as_data
 from zephyr.report.win_tables import wins
 
@@ -133,7 +134,8 @@ def _evaluation(run: Run, benchmark: str, others: Sequence[Run], *, one_of_seeds
 
 
 def _section(run: Run, others: Sequence[Run]) -> Section:
-    tables = [run_tables.held_out(run), training_against_card(run), what_ran(run, others), run_tables.data_counts(run)]
+    tables = [run_tables.held_out(run), training_against_card(run), what_ran(run, others), run_tables.data_counts(run),
+              speed(run)]  # fmt: skip
     details: list[Table | None] = [run_tables.provenance(run)]
     # what trained or judged has its numbers in curves and tables; any other stage has them here only
     told = "train" in run.recipe or "scores" in run.result
