@@ -40,10 +40,12 @@ def test_more_gpus_than_there_are_is_refused_with_the_ways_out(tiny: Path) -> No
 
 
 def test_devices_are_those_given_or_those_visible(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert slots("0, 2", None) == Slots(devices=("0", "2"), at_once=2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert slots("0, 2", None) == Slots(devices=("0", "2"), at_once=2)
     assert slots(None, None).devices == ("4", "5")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match="shows no GPU; on a CPU --jobs"):
+        slots("0", None)
     assert slots(None, 2) == Slots(devices=(), at_once=2)
     assert slots(None, None).at_once == 1
     for devices, jobs in (("0,0", None), ("", None), (None, 0)):

@@ -38,6 +38,10 @@ def slots(devices: str | None, at_once: int | None) -> Slots:
         found = tuple(each.strip() for each in devices.split(",") if each.strip())
         if not found or len(set(found)) < len(found):
             raise UserError(f"--devices {devices}: GPUs that differ are expected, such as --devices 0,1,2,3")
+        if visible_gpus() == 0:
+            raise UserError(
+                f"--devices {devices}: this machine shows no GPU; on a CPU --jobs says how many runs go at once"
+            )
     return Slots(devices=found, at_once=at_once or max(len(found), 1))
 
 
