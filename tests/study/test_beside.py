@@ -6,12 +6,12 @@ import pytest
 from tests.made_study import finish, made_up
 
 from zephyr.report.paper import published
-from zephyr.study.beside import beside_the_paper, epochs_of
-from zephyr.study.columns import columns_of
-from zephyr.study.entries import entries
 from zephyr.study.expand import Study
-from zephyr.study.outcome import read_study
-from zephyr.study.table import Tabled
+from zephyr.study.report.beside import beside_the_paper, epochs_of
+from zephyr.study.report.columns import columns_of
+from zephyr.study.report.entries import entries
+from zephyr.study.report.outcome import read_study
+from zephyr.study.report.table import Tabled
 
 TABLE_3 = """\
 rows:

@@ -11,9 +11,9 @@ from zephyr.evaluate import alpaca_eval_score, leaderboard, mt_bench_score
 from zephyr.evaluate.alpaca_eval_files import Annotation
 from zephyr.evaluate.mt_bench_files import Judgment
 from zephyr.report.read import Run
-from zephyr.study.columns import Column
-from zephyr.study.compare import Compared, on_the_same_questions
-from zephyr.study.outcome import CellOutcome
+from zephyr.study.report.columns import Column
+from zephyr.study.report.compare import Compared, on_the_same_questions
+from zephyr.study.report.outcome import CellOutcome
 
 
 def cell(directory: Path, figures: dict, answers: list[dict]) -> CellOutcome:

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
 
 from zephyr.report.read import Run
-from zephyr.study.curves import band
+from zephyr.study.report.curves import band
 
 
 def run(values: list[tuple[float, float]], metric: str = "loss", *, finished: bool = True, margin: float = 1.0) -> Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.made_study import begin, finish, made_up
 
-from zephyr.study.outcome import Spent, read_study
+from zephyr.study.report.outcome import Spent, read_study
 
 BETAS = "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n"
 

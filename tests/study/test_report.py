@@ -12,8 +12,8 @@ from tests.browser import CHROMIUM, chromium, measured
 from tests.made_study import begin, finish, made_up
 
 from zephyr.study.expand import Study
-from zephyr.study.page import NO_PICTURES
 from zephyr.study.report import show, write_report
+from zephyr.study.report.page import NO_PICTURES
 
 STUDY = """\
 rows:
@@ -134,8 +134,8 @@ def test_the_terminal_keeps_numbers_whole_in_80_characters(tiny: Path) -> None:
 def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    drawing = ("matplotlib", "zephyr.study.pictures", "zephyr.study.grid_pictures", "zephyr.study.curves",
-               "zephyr.report.figures", "zephyr.report.svg")  # fmt: skip
+    study = [f"zephyr.study.report.{name}" for name in ("pictures", "grid_pictures", "curves")]
+    drawing = ("matplotlib", *study, "zephyr.report.figures", "zephyr.report.svg")
     for name in [name for name in sys.modules if name.startswith(drawing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

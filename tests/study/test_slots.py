@@ -10,7 +10,6 @@ from zephyr.study.expand import Study, expand
 from zephyr.study.run import Queue, next_work
 from zephyr.study.slots import Slots, devices_needed, refuse_too_few, slots
 
-
 TWO_GPUS = ("launch.processes=2", "launch.micro_batch_size=2", "launch.device=a100-80gb")
 
 

@@ -9,12 +9,12 @@ from tests.made_study import finish, made_up
 
 from zephyr.evaluate.statistics import paired_difference
 from zephyr.report.seeds import student_interval
-from zephyr.study.columns import columns_of
-from zephyr.study.compare import Compared
-from zephyr.study.entries import entries
 from zephyr.study.expand import Study
-from zephyr.study.outcome import read_study
-from zephyr.study.table import Tabled, column_table, in_brief, main_table, saving, sentences
+from zephyr.study.report.columns import columns_of
+from zephyr.study.report.compare import Compared
+from zephyr.study.report.entries import entries
+from zephyr.study.report.outcome import read_study
+from zephyr.study.report.table import Tabled, column_table, in_brief, main_table, saving, sentences
 
 ROWS = "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n"
 ALL = ROWS + "columns: [world/score, world/win_rate, world/correct, eval_loss]\n"

@@ -9,11 +9,11 @@ from matplotlib.ticker import NullLocator
 
 from zephyr.report.figures import Picture
 from zephyr.report.svg import COLOURS, SERIES, drawing
-from zephyr.study.columns import Column
-from zephyr.study.outcome import RowOutcome
-from zephyr.study.pictures import apart, slug
+from zephyr.study.report.columns import Column
+from zephyr.study.report.outcome import RowOutcome
+from zephyr.study.report.pictures import apart, slug
+from zephyr.study.report.table import Tabled
 from zephyr.study.rows import shown_value
-from zephyr.study.table import Tabled
 
 LOG_FROM = 20
 """Largest value over smallest from which an axis is logarithmic."""

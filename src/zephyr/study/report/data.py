@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from zephyr.report.table import as_data
-from zephyr.study.columns import Column
-from zephyr.study.compare import Compared
-from zephyr.study.contents import Report
-from zephyr.study.entries import Entry, Figure
-from zephyr.study.outcome import RowOutcome, Spent
+from zephyr.study.report.columns import Column
+from zephyr.study.report.compare import Compared
+from zephyr.study.report.contents import Report
+from zephyr.study.report.entries import Entry, Figure
+from zephyr.study.report.outcome import RowOutcome, Spent
 
 CSV_COLUMNS = ("row", "seed", "column", "value", "low", "high", "n", "failed", "state")
 MEAN = "mean"

@@ -8,10 +8,10 @@ from matplotlib.ticker import MaxNLocator
 from zephyr.report.figures import Picture, rows_of, with_interval
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.report.wording import interval
-from zephyr.study.columns import Column
-from zephyr.study.compare import Compared
-from zephyr.study.outcome import RowOutcome, StudyOutcome
-from zephyr.study.table import Tabled
+from zephyr.study.report.columns import Column
+from zephyr.study.report.compare import Compared
+from zephyr.study.report.outcome import RowOutcome, StudyOutcome
+from zephyr.study.report.table import Tabled
 
 Dash = Literal["", "dashed", "dotted"]
 DASHES: tuple[Dash, ...] = ("", "dashed", "dotted")

@@ -8,10 +8,10 @@ from zephyr.report.scales import HOW_TO_READ_WINS, SCALES, SHARES, counted
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import MISSING, count, duration, number, percent, times
-from zephyr.study.columns import Column
-from zephyr.study.compare import Compared
-from zephyr.study.entries import Entry, Figure
-from zephyr.study.outcome import RowOutcome, Spent, StudyOutcome
+from zephyr.study.report.columns import Column
+from zephyr.study.report.compare import Compared
+from zephyr.study.report.entries import Entry, Figure
+from zephyr.study.report.outcome import RowOutcome, Spent, StudyOutcome
 
 FINISHED = "finished"
 DIFFERENCE = "difference"

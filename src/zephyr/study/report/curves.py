@@ -12,8 +12,8 @@ from zephyr.report.read import Run
 from zephyr.report.run_tables import HELD_OUT
 from zephyr.report.svg import COLOURS, drawing
 from zephyr.report.wording import significant
-from zephyr.study.outcome import RowOutcome, StudyOutcome
-from zephyr.study.pictures import Look, looks, slug
+from zephyr.study.report.outcome import RowOutcome, StudyOutcome
+from zephyr.study.report.pictures import Look, looks, slug
 
 PATTERNS: dict[str, Any] = {"": "solid", "dashed": (0, (5, 2)), "dotted": (0, (1, 1.6))}
 STAGES = {"cpt": "continued pretraining", "sft": "dSFT", "dpo": "dDPO"}

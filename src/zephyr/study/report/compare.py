@@ -13,9 +13,9 @@ from zephyr.evaluate.statistics import Difference, clustered_difference
 from zephyr.evaluate.world_wins import preference
 from zephyr.report.read import Run
 from zephyr.report.seeds import student_interval
-from zephyr.study.columns import Column
 from zephyr.study.expand import MODEL
-from zephyr.study.outcome import CellOutcome
+from zephyr.study.report.columns import Column
+from zephyr.study.report.outcome import CellOutcome
 
 Question = tuple[str, int]
 """Its id, and the turn; turns of one question are drawn again together."""

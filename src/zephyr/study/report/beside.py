@@ -11,11 +11,11 @@ from zephyr.report.paper import ablation_row, published
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import MISSING, number, signed
-from zephyr.study.columns import Column
-from zephyr.study.compare import Compared
 from zephyr.study.expand import STARTS_FROM, Study
-from zephyr.study.outcome import RowOutcome
-from zephyr.study.table import DIFFERENCE, Tabled, difference_cell, figure_cell, over, over_base
+from zephyr.study.report.columns import Column
+from zephyr.study.report.compare import Compared
+from zephyr.study.report.outcome import RowOutcome
+from zephyr.study.report.table import DIFFERENCE, Tabled, difference_cell, figure_cell, over, over_base
 
 
 @dataclass(frozen=True, kw_only=True)

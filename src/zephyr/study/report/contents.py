@@ -13,12 +13,12 @@ from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import duration, times
 from zephyr.run import run_name, shown
-from zephyr.study.beside import Beside, beside_the_paper
-from zephyr.study.columns import Column, columns_of
-from zephyr.study.entries import entries
 from zephyr.study.expand import MODEL, Study
-from zephyr.study.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
-from zephyr.study.table import Tabled, cautions, in_brief, main_table, reasons, saving, sentences
+from zephyr.study.report.beside import Beside, beside_the_paper
+from zephyr.study.report.columns import Column, columns_of
+from zephyr.study.report.entries import entries
+from zephyr.study.report.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
+from zephyr.study.report.table import Tabled, cautions, in_brief, main_table, reasons, saving, sentences
 
 FEW_ROWS = 8
 """Rows up to which each difference is told by a sentence of its own."""

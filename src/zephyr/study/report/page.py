@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import zephyr
 from zephyr.report.templates import template
-from zephyr.study.contents import Report
-from zephyr.study.outcome import WorkOutcome
+from zephyr.study.report.contents import Report
+from zephyr.study.report.outcome import WorkOutcome
 
 if TYPE_CHECKING:
     from zephyr.report.figures import Picture
@@ -19,7 +19,7 @@ NO_PICTURES = "Pictures need matplotlib: pip install 'zephyr-recipes[report]', t
 def page(report: Report, directory: Path) -> str:
     """The page as HTML; `directory` is where it will lie, which links to runs' own reports start from."""
     pictures, note = _pictures(report)
-    return template("zephyr.study", "study.html.jinja").render(
+    return template("zephyr.study.report", "study.html.jinja").render(
         report=report,
         pictures=pictures,
         picture_note=note,
@@ -31,9 +31,9 @@ def page(report: Report, directory: Path) -> str:
 def _pictures(report: Report) -> tuple[dict[str, tuple["Picture", ...]], str]:
     """Heading -> pictures, and what to say in place of those that there can't be."""
     try:
-        from zephyr.study.curves import curve_pictures  # matplotlib: an extra
-        from zephyr.study.grid_pictures import grid_pictures
-        from zephyr.study.pictures import score_pictures
+        from zephyr.study.report.curves import curve_pictures  # matplotlib: an extra
+        from zephyr.study.report.grid_pictures import grid_pictures
+        from zephyr.study.report.pictures import score_pictures
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise

@@ -9,12 +9,12 @@ from rich.text import Text
 
 from zephyr.report.terminal import drawn
 from zephyr.run import shown, write_atomically
-from zephyr.study.contents import Report, contents, first_column, page_of
-from zephyr.study.data import report_csv, report_data
 from zephyr.study.expand import Study
-from zephyr.study.markdown import markdown
-from zephyr.study.page import page
-from zephyr.study.table import column_table, times_table
+from zephyr.study.report.contents import Report, contents, first_column, page_of
+from zephyr.study.report.data import report_csv, report_data
+from zephyr.study.report.markdown import markdown
+from zephyr.study.report.page import page
+from zephyr.study.report.table import column_table, times_table
 
 
 def write_report(study: Study) -> Path:

@@ -11,7 +11,7 @@ from zephyr.report.run_tables import HELD_OUT
 from zephyr.report.scales import SHARES
 from zephyr.report.wording import number, signed, significant
 from zephyr.study.expand import Study
-from zephyr.study.outcome import CellOutcome, RowOutcome
+from zephyr.study.report.outcome import CellOutcome, RowOutcome
 
 BENCHMARKS = {
     "world": "world",

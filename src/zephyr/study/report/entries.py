@@ -8,9 +8,9 @@ from typing import Any
 
 from zephyr.evaluate.statistics import Mean, clustered_mean
 from zephyr.report.seeds import student_interval
-from zephyr.study.columns import Column, place
-from zephyr.study.compare import Compared, by_question, on_the_same_questions, over_seeds
-from zephyr.study.outcome import CellOutcome, RowOutcome, StudyOutcome
+from zephyr.study.report.columns import Column, place
+from zephyr.study.report.compare import Compared, by_question, on_the_same_questions, over_seeds
+from zephyr.study.report.outcome import CellOutcome, RowOutcome, StudyOutcome
 
 
 @dataclass(frozen=True, kw_only=True)

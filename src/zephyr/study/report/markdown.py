@@ -2,9 +2,9 @@
 
 from zephyr.report.markdown import exchange
 from zephyr.report.table import Table, as_markdown
-from zephyr.study.beside import beside_the_paper
-from zephyr.study.contents import Report, Sample
-from zephyr.study.table import main_table
+from zephyr.study.report.beside import beside_the_paper
+from zephyr.study.report.contents import Report, Sample
+from zephyr.study.report.table import main_table
 
 
 def markdown(report: Report) -> str:
