@@ -134,8 +134,8 @@ def test_the_terminal_keeps_numbers_whole_in_80_characters(tiny: Path) -> None:
 def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    study = [f"zephyr.study.report.{name}" for name in ("pictures", "grid_pictures", "curves")]
-    drawing = ("matplotlib", *study, "zephyr.report.figures", "zephyr.report.svg")
+    own = [f"zephyr.study.report.{name}" for name in ("pictures", "grid_pictures", "curves")]
+    drawing = ("matplotlib", *own, "zephyr.report.figures", "zephyr.report.svg")
     for name in [name for name in sys.modules if name.startswith(drawing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
