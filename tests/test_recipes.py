@@ -17,7 +17,7 @@ from zephyr.recipe.reader import read
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.shipped import recipe_files, shipped_recipes
 from zephyr.study.expand import expand
-from zephyr.study.plan import StudyPlan, make_study_plan
+from zephyr.study.plan.plan import StudyPlan, make_study_plan
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {str(file.relative_to(shipped_recipes()).with_suffix("")): file for file in recipe_files(shipped_recipes())}

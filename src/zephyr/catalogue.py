@@ -14,7 +14,7 @@ from zephyr.recipe.feedback import FeedbackRecipe
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.shipped import all_shipped, shipped_recipes
 from zephyr.study.expand import expand
-from zephyr.study.plan import make_study_plan
+from zephyr.study.plan.plan import make_study_plan
 
 STUDY_COLUMNS = ("study", "what", "rows", "runs", "(alone)", "on", "hours", "(alone)", "cost of calls", "expect")
 COLUMNS = ("recipe", "what", "on", "global batch", "steps", "GiB per GPU", "hours", "expect")

@@ -116,8 +116,8 @@ def _plan_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from zephyr.study.expand import expand
-    from zephyr.study.plan import as_json, make_study_plan
-    from zephyr.study.plan_show import show_study_plan
+    from zephyr.study.plan.plan import as_json, make_study_plan
+    from zephyr.study.plan.show import show_study_plan
 
     for option in ("count", "diff"):
         if getattr(arguments, option):

@@ -12,8 +12,8 @@ from zephyr.recipe import Loaded, load, resolved_yaml
 from zephyr.recipe.known import Known
 from zephyr.recipe.shipped import shipped_recipes
 from zephyr.study.expand import Study, expand
-from zephyr.study.plan import StudyPlan, as_json, make_study_plan
-from zephyr.study.plan_show import show_study_plan
+from zephyr.study.plan.plan import StudyPlan, as_json, make_study_plan
+from zephyr.study.plan.show import show_study_plan
 
 PAPER = shipped_recipes() / "zephyr-7b-beta"
 MINI = shipped_recipes() / "mini/studies"

@@ -133,15 +133,18 @@ def test_fifty_steps_as_trl_makes_them(tmp_path: Path, tiny_tokenizer: Path, ada
         "per_device_train_batch_size": 4, "model_init_kwargs": {"dtype": "float32"},
     }  # fmt: skip
 
+    wider = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+
     def lora() -> dict[str, Any]:
         return {"peft_config": LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")} if adapter else {}
 
     def stock(**more: Any) -> Any:
-        config = arguments(tmp_path, **settings, **more)
+        config = arguments(tmp_path, **settings | more)
         tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer)
         return Stock(model=name, args=config, train_dataset=rows, processing_class=tokenizer, **lora())
 
-    online, again = stock(activation_checkpointing=True), stock(precompute_ref_log_probs=True)
+    # as right, and other only in how it rounds: rows padded to other lengths, sums in another order
+    online, again = stock(activation_checkpointing=True), stock(**wider)
     mine = ours(name, rows, tiny_tokenizer, tmp_path, activation_checkpointing=True, **settings, **lora())
     begin = weights(mine)
     mine.leave_out_padding(True)
@@ -152,7 +155,7 @@ def test_fifty_steps_as_trl_makes_them(tmp_path: Path, tiny_tokenizer: Path, ada
     assert np.abs(found[2] - found[0]).max() <= 2e-5
     travelled = torch.norm(weights(online) - begin)
     noise = torch.norm(weights(again) - weights(online)) / travelled
-    assert torch.norm(weights(mine) - weights(online)) / travelled <= max(3 * noise, 1e-5)
+    assert 0 < torch.norm(weights(mine) - weights(online)) / travelled <= 3 * noise
 
 
 def test_generation_with_padding_on_the_left_stays_right():

@@ -9,7 +9,7 @@ from typing import Any
 from zephyr.recipe.loaded import leaves, plain
 from zephyr.recipe.problems import dotted
 from zephyr.run import run_name
-from zephyr.study.plan import PlannedRun, StudyPlan
+from zephyr.study.plan.plan import PlannedRun, StudyPlan
 from zephyr.study.rows import shown_value
 
 MOST_ROWS = 6

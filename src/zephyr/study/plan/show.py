@@ -10,11 +10,11 @@ from rich.text import Text
 
 from zephyr.run import run_name, shown
 from zephyr.study.expand import StudyRow
-from zephyr.study.fitted import Fitted
-from zephyr.study.plan import PlannedRun, StudyPlan, Totals
-from zephyr.study.plan_groups import NO_SCIENCE, family, groups, varied, within
+from zephyr.study.plan.fitted import Fitted
+from zephyr.study.plan.groups import NO_SCIENCE, family, groups, varied, within
+from zephyr.study.plan.plan import PlannedRun, StudyPlan, Totals
+from zephyr.study.plan.shared import Common
 from zephyr.study.rows import shown_value
-from zephyr.study.shared import Common
 
 FEW_HOURS = 10
 """Hours of all rows alone up to which a study without GPUs is told in minutes."""

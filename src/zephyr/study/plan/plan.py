@@ -10,9 +10,9 @@ from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.study.expand import Study, StudyRow, Work
-from zephyr.study.shared import Common, reasons, references, same_rows, tokenised
+from zephyr.study.plan.shared import Common, reasons, references, same_rows, tokenised
+from zephyr.study.plan.takes import Takes, takes_of
 from zephyr.study.state import RunState, states_of
-from zephyr.study.takes import Takes, takes_of
 
 
 @dataclass(frozen=True, kw_only=True)
