@@ -239,3 +239,11 @@ def test_reading_each_recipe_once_gives_the_same_runs_as_reading_every_chain(
     assert [(each.loaded, each.needs, each.wanted_by) for each in once.works] == [
         (each.loaded, each.needs, each.wanted_by) for each in every.works
     ]
+
+
+def test_disk_is_every_run_s_model_once_and_the_largest_run_s_checkpoints(tmp_path: Path) -> None:
+    study = study_of(PAPER / "studies/table-3.yaml", tmp_path)
+    said = page(make_study_plan(study), 120)
+    # five models of 7.24 B weights in 16 bits are 67 GiB; ZeRO-3 saves the gathered weights beside its own
+    assert "Disk: 67 GiB of models, and 216 GiB of checkpoints while the largest run goes on." in said
+    assert "Disk:" not in page(make_study_plan(study_of(MINI / "table-3.yaml", tmp_path)), 120)

@@ -186,6 +186,10 @@ def _show_totals(plan: StudyPlan, console: Console) -> None:
         console.print(text, style="dim", highlight=False, markup=False)
 
 
+WORTH_SAYING_GIB = 1.0
+"""Models of less are not worth a line."""
+
+
 def _totals(plan: StudyPlan) -> list[tuple[str, Totals]]:
     found = [("every row alone", plan.alone), ("equal work once", plan.once)]
     if plan.finished.runs:
@@ -204,6 +208,11 @@ def _remarks(plan: StudyPlan) -> list[str]:
         said.append(f"{text}, {1 - once.hours / alone.hours:.0%}{looked_up}.")
     elif alone.runs > once.runs:
         said.append(f"Sharing saves {alone.runs - once.runs:,} of {alone.runs:,} runs.")
+    kept = sum(each.takes.kept_gib for each in plan.runs)
+    if kept >= WORTH_SAYING_GIB:
+        passing = max(each.takes.passing_gib for each in plan.runs)
+        text = f", and {passing:,.0f} GiB of checkpoints while the largest run goes on" if passing else ""
+        said.append(f"Disk: {kept:,.0f} GiB of models{text}.")
     basis = {each.takes.hours_from for each in plan.runs}
     if "plan" in basis:
         said.append("Hours are the plan's, of one run after the other, for the device and the share of its peak that "

@@ -1,13 +1,14 @@
 """What one run of a study takes: steps, hours, calls, cost; by its own plan, or measured where it is finished."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from zephyr.plan.batch import steps_of
 from zephyr.plan.calls import Calls, calls_of
 from zephyr.plan.choose import choose
+from zephyr.plan.memory import GIB
 from zephyr.plan.reckon import Reckoning, reckon
 from zephyr.plan.shape import shape_of_loaded
 from zephyr.plan.stack import stack_of
@@ -35,6 +36,10 @@ class Takes:
     """What models are asked; None for a stage that asks none, or where it is not known."""
     fits: bool | None = None
     """Whether it fits into the memory of the device that its recipe names; None where it names none."""
+    kept_gib: float = 0.0
+    """What is left on disk of a training run: its model."""
+    passing_gib: float = 0.0
+    """What it writes beside that for as long as it runs: checkpoints."""
     cost: float | None = None
     """Of the GPUs (`launch.price_per_gpu_hour`) and of the calls, in the currency of the recipes' prices."""
 
@@ -72,9 +77,11 @@ def _training(loaded: Loaded, recipe: TrainRecipe, counted: dict[str, Any] | Non
     if shape is None:
         return Takes(steps=steps)
     found = reckon(recipe, choose(recipe, shape=shape, stack=stack), shape, stack, counted)
+    kept = found.disk.model + found.disk.start
+    takes = Takes(steps=steps, kept_gib=kept / GIB, passing_gib=(found.disk.peak - kept) / GIB)
     if found.hours is None:
-        return Takes(steps=steps)
-    return Takes(steps=steps, hours=found.hours, hours_from="plan", gpus=found.job.processes, cost=found.cost,
+        return takes
+    return replace(takes, hours=found.hours, hours_from="plan", gpus=found.job.processes, cost=found.cost,
                  fits=found.fits, reference_hours=_reference_hours(recipe, found))  # fmt: skip
 
 
