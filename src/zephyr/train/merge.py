@@ -75,7 +75,12 @@ def merge(name: str, output: Path | None = None, *, dtype: str = "auto") -> Merg
     """
     transformers_logging.disable_progress_bar()
     source = model_path(name)
-    found = adapter_config(source)
+    try:
+        found = adapter_config(source)
+    except OSError:
+        raise UserError(
+            f"{name}: no adapter, run directory or recipe of a model here, and not found on the Hub"
+        ) from None
     if found is None:
         raise UserError(f"{name} is a whole model, not an adapter: there is nothing to merge; it can be used as it is.")
     require_peft("zephyr merge")
