@@ -117,7 +117,7 @@ def unknown(stage: str, override: str) -> Problem:
         difflib.get_close_matches(dotted(parts), whole, n=2, cutoff=0.75) if len(parts) > 1 and not of_another else []
     )
     text = f"there is no such key; did you mean {listed(near)}?" if near else advice(stage, parts, value)
-    if stage == "study" and of_another:
+    if stage == "study" and (of_another or any(named(other, str(parts[0])) for other in RECIPES)):
         text = f"{text}; for the recipes of all rows: --everywhere {override.removeprefix('--')}"
     text = re.sub(r"`(\w+): ([^`]*)` under `(\w+)`", r"`\3.\1=\2`", text)  # as one types it in a shell
     return Problem(origin=Origin(override=override), key=key, text=text)
