@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/study_kills.py [KILLS] [--study STUDY] [--folder DIR] [--jobs N]
 
 The whole process group is killed after a random time, KILLS times in a row, and the study is then run to its end. The
-tables must be the same, and no run that had finished at a kill may have been run again. Last figures: README.md.
+tables must be the same, and no run that had finished at a kill may have been run again. Training runs write checkpoints
+(`train.save_steps`, no part of a run's identity) to go on from. Last figures: README.md.
 """
 
 import argparse
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 def started(given: argparse.Namespace, outputs: Path) -> subprocess.Popen:
     words = [sys.executable, "-m", "zephyr", "run", given.study, "--outputs", str(outputs), "--jobs", str(given.jobs)]
+    words += ["--everywhere", f"train.save_steps={given.save_steps}"]
     with (given.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
 
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--study", default=str(ROOT / "recipes/mini/studies/table-3.yaml"))
     parser.add_argument("--folder", type=Path, default=Path("outputs/study-kills"))
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--save-steps", type=int, default=25, help="optimizer steps between two checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--undisturbed", type=Path, help="outputs of the study run before, not killed; default: run it")
     given = parser.parse_args()
