@@ -119,9 +119,8 @@ def packing(folder: Path, length: int) -> None:
             lengths = make()
             seconds = time.process_time() - started
             kept, full = sum(lengths), sum(lengths) / (len(lengths) * length)
-            print(
-                f"{side + ' ' + way:18}{kept:10,}{1 - kept / whole.tokens:9.1%}{len(lengths):11,}{full:7.1%}{seconds:8.2f}"
-            )
+            figures = f"{kept:10,}{1 - kept / whole.tokens:9.1%}{len(lengths):11,}{full:7.1%}{seconds:8.2f}"
+            print(f"{side + ' ' + way:18}{figures}", flush=True)
 
 
 def _recipe(folder: Path, way: str, rows: str, length: int) -> SftRecipe:

@@ -15,6 +15,7 @@ def _onednn_everywhere(monkeypatch: pytest.MonkeyPatch):
     if products._onednn() is None or not torch.backends.mkldnn.is_available():
         pytest.skip("this PyTorch has no oneDNN")
     monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "LEAST", 0)
 
 
 @pytest.mark.parametrize(("rows", "columns", "width"), [(70, 48, 96), (33, 200, 40), (5, 64, 64), (64, 64, 7)])
@@ -80,3 +81,15 @@ def test_bfloat16_and_autocast_are_left_to_pytorch():
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(rows).dtype == torch.bfloat16
     assert layer.bfloat16()(rows.bfloat16()).dtype == torch.bfloat16
+
+
+def test_small_products_are_left_to_pytorch(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    real = products._onednn()
+    monkeypatch.setattr(products, "_onednn", lambda: lambda *words: asked.append(words[0].shape) or real(*words))
+    monkeypatch.setattr(products, "LEAST", 64 * 64 * 100)
+    layer = torch.nn.Linear(64, 64)
+    products.speed_up_linear_layers(layer)
+    for rows in (99, 100):
+        layer(torch.randn(rows, 64, requires_grad=True)).sum().backward()
+    assert asked == [(100, 64), (100, 64), (64, 100)]  # forward, gradient of the rows, of the weight

@@ -5,6 +5,7 @@ PyTorch asks MKL, which keeps AVX-512 for Intel's processors; on one of AMD's th
 """
 
 import functools
+import math
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 SMALLEST = 32
 """Rows and columns from which oneDNN's longer way to the kernel pays; a generated token's are fewer."""
+LEAST = 2**24
+"""Multiplications from which it pays: oneDNN makes code for each shape that it has not seen, in about 0.3 ms, and rows
+of dDPO hardly ever have the same length twice."""
 
 
 @functools.cache
@@ -38,16 +42,21 @@ def _onednn() -> Callable[..., Tensor] | None:
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """`left @ right.T` of float32 matrices, without gradient; shapes (m, k) and (n, k) -> (m, n)."""
-    if not onednn_is_faster() or min(*left.shape, *right.shape) < SMALLEST:
+    if not _worth(len(left), len(right), left.shape[1]):
         return left @ right.t()
     kernel = _onednn()
     assert kernel is not None
     return kernel(left, right, None, "none", [], "")
 
 
+def _worth(*sizes: int) -> bool:
+    """Whether a product of these three sizes is one for oneDNN; in any order, so that its gradients are too."""
+    return onednn_is_faster() and min(sizes) >= SMALLEST and math.prod(sizes) >= LEAST
+
+
 def product_over_rows(left: Tensor, right: Tensor) -> Tensor:
     """`left.T @ right` of float32 matrices, without gradient: a weight's gradient; shapes (m, n), (m, k) -> (n, k)."""
-    if not onednn_is_faster() or left.shape[1] <= right.shape[1]:
+    if left.shape[1] <= right.shape[1] or not _worth(len(left), left.shape[1], right.shape[1]):
         return product(left.t(), right.t())
     return product(right.t(), left.t()).t().contiguous()  # the narrower side first is the faster way round
 
@@ -80,7 +89,7 @@ def _linear(layer: torch.nn.Linear, inputs: Tensor) -> Tensor:
     weight, width = layer.weight, inputs.shape[-1]
     rows = inputs.numel() // max(width, 1)
     whole = inputs.dtype == weight.dtype == torch.float32 and inputs.device.type == weight.device.type == "cpu"
-    if not whole or weight.dim() != 2 or min(rows, *weight.shape) < SMALLEST or torch.is_autocast_enabled("cpu"):
+    if not whole or weight.dim() != 2 or not _worth(rows, *weight.shape) or torch.is_autocast_enabled("cpu"):
         return functional.linear(inputs, weight, layer.bias)
     found = _Linear.apply(inputs.reshape(rows, width), weight).view(*inputs.shape[:-1], weight.shape[0])
     return found if layer.bias is None else found + layer.bias
