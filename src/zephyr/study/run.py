@@ -16,6 +16,7 @@ from zephyr.study.expand import Study, Work
 from zephyr.study.process import Process, start
 from zephyr.study.slots import Slots, devices_needed, refuse_too_few
 from zephyr.study.state import FAILED, OUTPUT, is_held, note_failure, state_of, states_of
+from zephyr.study.status import show_status
 from zephyr.study.watch import Watch
 
 POLL_S = 0.1
@@ -83,7 +84,7 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
     watch.end(status)
     finish(study, failed=status == 1)
     write_report(study)
-    show(study, Console())
+    (show_status if status == INTERRUPTED else show)(study, Console())
     return status
 
 
