@@ -25,6 +25,7 @@ class Watch:
         self.n_works, self.n_done = len(works), len(finished)
         self.place = {each.loaded.run_dir: n for n, each in enumerate(works, 1)}
         self.labels = labels(works)
+        self.width = max(map(len, self.labels.values()), default=0)
         self.began, self.ticked = time.monotonic(), 0.0
         self.status: Status | None = None
 
@@ -94,7 +95,7 @@ class Watch:
     def _line(self, work: Work, time_taken: str, what: str) -> None:
         label = self.labels[work.loaded.run_dir]
         place = f"{self.place[work.loaded.run_dir]:>{len(str(self.n_works))}}/{self.n_works}"
-        self.console.print(f"  {place}  {escape(label):<44} {time_taken:>6}  {what}".rstrip(), highlight=False,
+        self.console.print(f"  {place}  {escape(label):<{self.width}} {time_taken:>6}  {what}".rstrip(), highlight=False,
                            soft_wrap=True)  # fmt: skip
 
 
