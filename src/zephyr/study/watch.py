@@ -95,8 +95,8 @@ class Watch:
     def _line(self, work: Work, time_taken: str, what: str) -> None:
         label = self.labels[work.loaded.run_dir]
         place = f"{self.place[work.loaded.run_dir]:>{len(str(self.n_works))}}/{self.n_works}"
-        self.console.print(f"  {place}  {escape(label):<{self.width}} {time_taken:>6}  {what}".rstrip(), highlight=False,
-                           soft_wrap=True)  # fmt: skip
+        line = f"  {place}  {escape(label):<{self.width}} {time_taken:>6}  {what}".rstrip()
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def labels(works: Sequence[Work]) -> dict[Path, str]:
