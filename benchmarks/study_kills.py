@@ -51,18 +51,19 @@ def main() -> None:
     parser.add_argument("--save-steps", type=int, default=25, help="optimizer steps between two checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--undisturbed", type=Path, help="outputs of the study run before, not killed; default: run it")
+    parser.add_argument("--window", type=float, help="longest time to a kill, seconds; default: from an undisturbed run")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     whole = given.undisturbed or given.folder / "whole"
     began = time.monotonic()
     assert started(given, whole).wait() == 0, f"see {given.folder / 'log.txt'}"
     took = time.monotonic() - began
-    longest = took if given.undisturbed is None else 300.0
+    window = given.window or 2 * took / given.kills
     outputs, chance, repeated, seen = given.folder / "killed", random.Random(given.seed), 0, {}
     for n in range(1, given.kills + 1):
         process = started(given, outputs)
         try:
-            process.wait(chance.uniform(0, 2 * longest / given.kills))
+            process.wait(chance.uniform(0, window))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
