@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--save-steps", type=int, default=25, help="optimizer steps between two checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--undisturbed", type=Path, help="outputs of the study run before, not killed; default: run it")
-    parser.add_argument("--window", type=float, help="longest time to a kill, seconds; default: from an undisturbed run")
+    parser.add_argument("--window", type=float, help="longest time to a kill, s; default: from an undisturbed run")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     whole = given.undisturbed or given.folder / "whole"
