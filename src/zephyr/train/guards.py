@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class _Guarded:
         """
         if self.model.training and num_items_in_batch is not None and int(num_items_in_batch) == 0:
             self._stop("no token of the batch carries loss", inputs, "check `data.loss_on` with `zephyr preview`")
-        with blockwise():
+        with nullcontext() if self.args.torch_compile else blockwise():  # what is compiled finds TRL's own there
             outcome = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         if self.model.training:
             loss = outcome[0] if return_outputs else outcome
