@@ -11,7 +11,7 @@ from zephyr import run as running
 from zephyr.cli import main
 from zephyr.errors import UserError
 from zephyr.provenance import provenance
-from zephyr.recipe import load, resolved_yaml
+from zephyr.recipe import Loaded, load, resolved_yaml
 from zephyr.run import execute, status
 
 RECIPE = (
@@ -76,17 +76,42 @@ def test_nothing_is_announced_where_the_directory_is_another_recipes(tmp_path: P
     assert "holds the run of another recipe" in said and "finished before" not in said
 
 
-def test_a_finished_run_is_not_used_once_a_file_that_it_read_has_changed(tiny: Path) -> None:
-    loaded = load(tiny / "cpt.yaml", outputs=tiny / "outputs")
-    loaded.run_dir.mkdir(parents=True)
+def finished(recipe: Path, outputs: Path) -> Loaded:
+    """Leaves a run's directory as a finished run does, and says of what it was made."""
+    loaded = load(recipe, outputs=outputs)
+    loaded.run_dir.mkdir(parents=True, exist_ok=True)
     (loaded.run_dir / "recipe.yaml").write_text(resolved_yaml(loaded))
     (loaded.run_dir / "provenance.json").write_text(json.dumps(provenance(loaded)))
     (loaded.run_dir / "result.json").write_text("{}")
+    return loaded
+
+
+def test_a_finished_run_is_not_used_once_a_file_that_it_read_has_changed(tiny: Path) -> None:
+    loaded = finished(tiny / "cpt.yaml", tiny / "outputs")
     data = tiny / "text.jsonl"
     data.touch()  # another time alone is no change
     assert status(loaded) == "finished"
     data.write_text(data.read_text() + '{"text": "one more"}\n')
-    with pytest.raises(UserError, match=r"text\.jsonl, which has been changed since[\s\S]*rm -r"):
+    with pytest.raises(UserError, match=r"read \S+text\.jsonl, changed since[\s\S]*rm -r"):
         status(loaded)
     data.unlink()  # what is gone can't be compared
     assert status(loaded) == "finished"
+
+
+def test_nor_is_what_was_made_from_it_even_when_it_was_made_anew(tiny: Path) -> None:
+    runs = [finished(tiny / f"{stage}.yaml", tiny / "outputs") for stage in ("cpt", "sft", "dpo")]
+    data = tiny / "chat.jsonl"
+    before = data.read_text()
+    data.write_text(before + before)
+    assert status(runs[0]) == "finished"
+    with pytest.raises(UserError) as said:
+        status(runs[2])
+    directories = [str(each.run_dir) for each in runs[1:]]
+    assert f"rm -r {' '.join(directories)}" in str(said.value), said.value
+    assert "dpo was made from what sft held then" in str(said.value)
+    finished(tiny / "sft.yaml", tiny / "outputs")
+    with pytest.raises(UserError, match="1 finished run was made of something else"):
+        status(runs[2])
+    data.write_text(before)  # as it was when dDPO began
+    finished(tiny / "sft.yaml", tiny / "outputs")
+    assert status(runs[2]) == "finished"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import zephyr
-from zephyr.files_used import KEY, files_used
+from zephyr.made_of import made_of
 from zephyr.recipe import Loaded
 
 PACKAGES = (
@@ -32,7 +32,7 @@ def provenance(loaded: Loaded) -> dict[str, Any]:
         "started": now(),
         "command": _command(),
         "recipe_file": str(loaded.file),
-        KEY: files_used(loaded),
+        **made_of(loaded),
         "inputs": [
             {
                 "field": each.field,

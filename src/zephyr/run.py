@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zephyr.errors import Interrupted, UserError
-from zephyr.files_used import changed_files
+from zephyr.made_of import Known, outdated
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
 from zephyr.stages import TRAINING, stage_runner
@@ -61,23 +61,31 @@ def status(loaded: Loaded) -> Status:
         raise UserError(_another_recipe(loaded, before))
     if not (directory / "result.json").is_file():
         return "interrupted"
-    refuse_stale(loaded)
+    refuse_outdated([loaded])
     return "finished"
 
 
-def refuse_stale(loaded: Loaded) -> None:
-    """UserError for a finished run that read a file which holds something else now."""
-    changed = changed_files(loaded.run_dir)
-    if changed:
-        files = ", ".join(str(shown(each)) for each in changed)
-        raise UserError(
-            f"{shown(loaded.run_dir)} holds a finished run that read {files}, which has been changed since.\n"
-            f"  Run it anew:      rm -r {shown(loaded.run_dir)}, then the same command\n"
-            f"  Keep both:        zephyr run {shown(loaded.file)} ... output_dir=outputs/another-name\n"
-            "  Keep the old one: put the file back as it was, and write the change into another file"
-        )
+def refuse_outdated(runs: Iterable[Loaded]) -> None:
+    """UserError where finished runs were made of something else than there is now, with all that is to be made anew."""
+    known: Known = {}
+    found: dict[Path, str] = {}
+    for each in runs:
+        found |= outdated(each, known)
+    if found:
+        listed = [f"    {shown(directory)} {reason}" for directory, reason in found.items()]
+        if len(listed) > MOST_LISTED:
+            listed[MOST_LISTED:] = [f"    and {len(listed) - MOST_LISTED} more"]
+        runs_were = "1 finished run was" if len(found) == 1 else f"{len(found)} finished runs were"
+        raise UserError("\n".join([
+            f"{runs_were} made of something else than there is now:",
+            *listed,
+            f"  Make anew:  rm -r {' '.join(str(shown(each)) for each in found)}, then the same command",
+            "  Keep:       put the files back as they were, and the change into another file",
+        ]))  # fmt: skip
 
 
+MOST_LISTED = 8
+"""Runs that an error lists."""
 WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard")
 """What a run directory may hold that took work; the last four are an `evaluate` run's answers."""
 

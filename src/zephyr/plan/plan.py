@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zephyr.errors import UserError
+from zephyr.made_of import outdated
 from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
 from zephyr.plan.calls import Calls, calls_of
 from zephyr.plan.calls import as_json as calls_as_json
@@ -29,7 +30,7 @@ class Plan:
 
     loaded: Loaded
     state: str
-    """`new`, `interrupted`, `finished`, or `taken` by the run of another recipe."""
+    """`new`, `interrupted`, `finished`, `taken` by the run of another recipe, or `outdated`: made of other files."""
     missing: list[Loaded] = field(default_factory=list)
     """Recipes to run first, in order."""
     batch: Batch | None = None
@@ -81,8 +82,8 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
 def _state(loaded: Loaded) -> str:
     try:
         return status(loaded)
-    except UserError:
-        return "taken"  # a plan spends nothing, so it is shown; `run` will refuse and say what differs
+    except UserError:  # a plan spends nothing, so it is shown; `run` will refuse and say what differs
+        return "outdated" if outdated(loaded) else "taken"
 
 
 def _counts(

@@ -48,6 +48,7 @@ def _show_figures(plan: Plan, console: Console) -> None:
         "interrupted": f"interrupted: {goes_on}",
         "finished": "finished: nothing to do",
         "taken": "holds the run of another recipe: `run` will refuse",
+        "outdated": "finished, yet files that it was made of have changed: `run` will refuse, and say which",
     }
     table.add_row("run directory", Text(f"{shown(plan.loaded.run_dir)}  ({states[plan.state]})"))
     if plan.batch:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from zephyr.recipe import resolved_yaml
-from zephyr.run import INTERRUPTED, refuse_stale, shown, write_atomically
+from zephyr.run import INTERRUPTED, refuse_outdated, shown, write_atomically
 from zephyr.study.directory import begin, finish
 from zephyr.study.expand import Study, Work
 from zephyr.study.process import Process, start
@@ -67,9 +67,7 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
     for each in works:
         refuse_too_few(each.loaded, having)
     states = states_of(each.loaded for each in works)
-    for each in works:
-        if states[each.loaded.run_dir].state == "finished":
-            refuse_stale(each.loaded)
+    refuse_outdated(each.loaded for each in works if states[each.loaded.run_dir].state == "finished")
     begin(study)
     finished = {run_dir for run_dir, each in states.items() if each.state == "finished"}
     queue = Queue(waiting=[each for each in works if each.loaded.run_dir not in finished], finished=finished)
