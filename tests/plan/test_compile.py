@@ -15,7 +15,7 @@ def test_it_pays_on_packed_rows_alone_and_where_it_saves_more_than_it_takes():
     assert compile_verdict(job, 2.0) == "pays: about 0.27 to 0.43 h of 2.00 (published runs on packed rows)"
     assert compile_verdict(job, 0.2).startswith("does not pay: it would save 0.04 h")
     assert "ZeRO-3" in compile_verdict(replace(job, strategy="zero3"), 2.0)
-    assert compile_verdict(replace(job, padded=True), 2.0).startswith("does not pay: rows differ in length")
+    assert compile_verdict(replace(job, differing=True), 2.0).startswith("does not pay: rows differ in length")
 
 
 def test_the_plan_says_so():

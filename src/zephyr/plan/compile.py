@@ -15,7 +15,7 @@ def compile_verdict(job: Job, hours: float) -> str:
         job: one process of the run.
         hours: of the run without it.
     """
-    if job.padded:
+    if job.differing:
         return "does not pay: rows differ in length, and each new length is compiled again"
     least, most = (hours * (1 - 1 / factor) for factor in FASTER)
     if most <= COMPILING_HOURS:

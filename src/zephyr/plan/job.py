@@ -44,6 +44,8 @@ class Job:
     """Whether activations are recomputed in the backward pass."""
     attention: str = "flash_attention_2"
     """`flash_attention_2`, `sdpa` or `eager`."""
+    differing: bool = False
+    """Whether rows differ in length from batch to batch, padded or not."""
     padded: bool = False
     """Whether rows of a batch differ in length: sdpa then needs a mask."""
     reference: Literal["none", "model", "adapter"] = "none"
@@ -136,6 +138,7 @@ def job_of(
         nf4=model.quantization == "nf4",
         checkpointing=checkpointing,
         attention=attention_kernel(recipe),
+        differing=getattr(recipe.data, "packing", "none") == "none",
         padded=recipe.launch.padding_free is False if dpo else getattr(recipe.data, "packing", "none") == "none",
         reference=reference,
     )
