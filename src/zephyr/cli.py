@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zephyr.arguments import TAKE_OVERRIDES, parser, refuse_overrides, shared_options, split_overrides
-from zephyr.errors import Interrupted, Until, UserError
+from zephyr.errors import REFUSED, Interrupted, Until, UserError
 from zephyr.recipe import Loaded, RecipeError, load
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.study import StudyRecipe
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[arguments.command](arguments) or 0
     except UserError as error:
         print(f"\n{error}" if sys.stderr.isatty() else error, file=sys.stderr)
+        note_refusal(error)
         return 1
     except Interrupted as stopped:
         return say_interrupted(stopped)
@@ -41,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `zephyr plan ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def note_refusal(error: UserError) -> None:
+    """Leaves a run's reason for the study that started it."""
+    if REFUSED in os.environ:
+        Path(os.environ[REFUSED]).write_text(str(error))
 
 
 def say_interrupted(stopped: Interrupted) -> int:

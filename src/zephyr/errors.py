@@ -20,3 +20,7 @@ class Until(Interrupted):
 
     def __init__(self, said: str) -> None:
         Exception.__init__(self, said)
+
+
+REFUSED = "ZEPHYR_REFUSED"
+"""Environment variable: the file into which a run writes why it gave up, for the study that started it."""

@@ -264,11 +264,7 @@ def _note_end(path: Path, stopped: UserError | Interrupted) -> None:
     """Writes why a run stopped behind what its `log.txt` holds; the terminal is told by the command."""
     if is_main_process() or getattr(stopped, "rank_specific", False):
         with path.open("a", encoding="utf-8") as lines:
-            lines.write(f"{STOPPED}{stopped}\n")
-
-
-STOPPED = "  stopped: "
-"""Begins the last words of a run that gave up."""
+            lines.write(f"  stopped: {stopped}\n")
 
 
 def _say_warnings(warnings: Iterable[str], before: list[str]) -> None:

@@ -57,7 +57,7 @@ def load(
     file = Path(path).expanduser().resolve()
     loaded = _load(file / "recipe.yaml" if is_run_directory(file) else file, tuple(overrides), reading, ())
     unused = [each for each in everywhere if each not in reading.used]
-    if unused and loaded.recipe.stage != "study":  # whose rows they are for
+    if unused and loaded.recipe.stage != "study" and variant is None:  # of a study one of the rows has to have it
         raise RecipeError([unknown(loaded.recipe.stage, each) for each in unused])
     return loaded
 

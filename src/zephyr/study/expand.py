@@ -2,14 +2,16 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from zephyr.errors import UserError
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError, load
 from zephyr.recipe.known import Known
+from zephyr.recipe.overrides import unknown
 from zephyr.recipe.problems import Problems, dotted, listed, shown
+from zephyr.recipe.references import locate
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change, Variant
@@ -120,8 +122,26 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
         except RecipeError as error:
             problems.extend(error.problems)
     problems.refuse()
-    return Study(loaded=loaded, recipe=recipe, rows=tuple(rows), works=_works(rows),
+    works = _works(rows)
+    _refuse_unused(everywhere, works)
+    return Study(loaded=_in_its_place(loaded), recipe=recipe, rows=tuple(rows), works=works,
                  everywhere=tuple(everywhere), outputs=outputs)  # fmt: skip
+
+
+def _in_its_place(loaded: Loaded) -> Loaded:
+    """The study, with a directory of its own where overrides make it another than its file's."""
+    own = f"-{loaded.run_id[:8]}"
+    if not loaded.overrides or loaded.run_dir.name.endswith(own):
+        return loaded
+    return replace(loaded, run_dir=loaded.run_dir.with_name(loaded.run_dir.name + own))
+
+
+def _refuse_unused(everywhere: Sequence[str], works: Sequence[Work]) -> None:
+    """RecipeError for an `--everywhere` that no recipe of any row has a key for."""
+    used = {override for each in works for override in each.loaded.overrides}
+    unused = [each for each in everywhere if each not in used]
+    if unused and works:
+        raise RecipeError([unknown(works[-1].loaded.recipe.stage, each) for each in unused])
 
 
 def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read, problems: Problems) -> None:
@@ -144,7 +164,7 @@ def _cell(
     seeded = [*everywhere, *([] if seed is None else [f"seed={seed}"])]
     file, changes = _at_its_start(wanted, _changes(wanted, read), read)
     keep = frozenset(Path(each) for each in recipe.keep)
-    name = wanted.model or str(file)
+    name = str(file) if wanted.model is None else _model(wanted, wanted.model)
     if recipe.evaluate is None:
         if file is None:
             raise RecipeError([_problem(wanted, "a model that is there already has no figures without `evaluate`")])
@@ -158,6 +178,16 @@ def _cell(
     _refuse_unreached(wanted, changes, evaluation, keep)
     made = next((each.loaded for each in evaluation.inputs if each.field == f"models.{MODEL}"), None)
     return Cell(seed=seed, model=made, evaluation=evaluation)
+
+
+def _model(wanted: Wanted, name: str) -> str:
+    """A model that is there already: a directory from the study's folder or the working directory, or a Hub id."""
+    found = locate(name, wanted.origin, wanted.origin.file or Path())
+    if found is None and name.startswith((".", "/", "~")):
+        raise RecipeError(
+            [_problem(wanted, f"there is no directory `{name}`; one with a model is expected, or a Hub id")]
+        )
+    return str(found or name)
 
 
 def _changes(wanted: Wanted, read: Read) -> tuple[Change, ...]:

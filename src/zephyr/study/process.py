@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from zephyr.errors import REFUSED
 from zephyr.study.slots import Slots
+from zephyr.study.state import refusal_of
 
 PR_SET_PDEATHSIG = 1
 """Number of Linux's prctl.h."""
@@ -46,8 +48,9 @@ def start(directory: Path, output: Path, devices: tuple[str, ...], having: Slots
         devices: GPUs it may use.
         having: what the study has to run on.
     """
+    refusal_of(directory).unlink(missing_ok=True)
     if having.devices:
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices)}
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices), REFUSED: str(refusal_of(directory))}
         words = [sys.executable, "-m", "zephyr", "run", str(directory)]
         with output.open("ab") as opened:
             handle = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=opened, stderr=opened, env=environment,
@@ -71,6 +74,7 @@ def _run(directory: str, output: str) -> None:
     for source, target in ((nothing, 0), (said, 1), (said, 2)):
         os.dup2(source, target)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    os.environ[REFUSED] = str(refusal_of(Path(directory)))
     sys.argv = ["zephyr", "run", directory]
     runpy.run_module("zephyr", run_name="__main__")
 

@@ -1,6 +1,7 @@
 """`zephyr run STUDY`: what is missing is run, each run in a process of its own, and the table is made."""
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zephyr.recipe import resolved_yaml
+from zephyr.errors import UserError
+from zephyr.plan.needs import lacking, refuse_missing
+from zephyr.recipe import Loaded, resolved_yaml
 from zephyr.run import INTERRUPTED, refuse_outdated, shown, write_atomically
 from zephyr.study.directory import begin, finish
 from zephyr.study.expand import Study, Work
@@ -18,6 +21,7 @@ from zephyr.study.slots import Slots, devices_needed, refuse_too_few
 from zephyr.study.state import FAILED, OUTPUT, is_held, note_failure, state_of, states_of
 from zephyr.study.status import show_status
 from zephyr.study.watch import Watch
+from zephyr.teacher.predict import OFFLINE
 
 POLL_S = 0.1
 
@@ -64,9 +68,8 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
         UserError: a run needs more GPUs than there are.
     """
     works = wanted_works(study, only)
-    for each in works:
-        refuse_too_few(each.loaded, having)
     states = states_of(each.loaded for each in works)
+    refuse_lacking([each.loaded for each in works if states[each.loaded.run_dir].state != "finished"], having)
     refuse_outdated(each.loaded for each in works if states[each.loaded.run_dir].state == "finished")
     begin(study)
     finished = {run_dir for run_dir, each in states.items() if each.state == "finished"}
@@ -84,6 +87,25 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
     write_report(study)
     (show_status if status == INTERRUPTED else show)(study, Console())
     return status
+
+
+def refuse_lacking(runs: Sequence[Loaded], having: Slots) -> None:
+    """Refuses a study of which a run would stop for want of something that can be known now.
+
+    Raises:
+        UserError: a file, an endpoint's key, or GPUs are missing here; with all that is.
+    """
+    said: dict[str, None] = {}
+    for each in runs:
+        try:
+            refuse_too_few(each, having)
+            refuse_missing(each)
+        except UserError as error:
+            said |= dict.fromkeys([str(error)])
+        if not os.environ.get(OFFLINE):
+            said |= dict.fromkeys(lacking(each))
+    if said:
+        raise UserError("\n".join(["Nothing was started, since not all of it could run here:", *said]))
 
 
 def wanted_works(study: Study, only: Sequence[str]) -> tuple[Work, ...]:

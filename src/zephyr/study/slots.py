@@ -7,6 +7,7 @@ from zephyr.errors import UserError
 from zephyr.launch.command import on_cpu, visible_gpus
 from zephyr.recipe import EvaluateRecipe, Loaded
 from zephyr.recipe.schema import TrainRecipe
+from zephyr.run import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +69,13 @@ def _answers_here(loaded: Loaded) -> bool:
 
 def refuse_too_few(loaded: Loaded, having: Slots) -> None:
     """UserError for a run that needs more GPUs than there are to give."""
-    needed = devices_needed(loaded)
-    if having.devices and needed > len(having.devices):
+    needed, there = devices_needed(loaded), len(having.devices)
+    if needed > there and (there or isinstance(loaded.recipe, TrainRecipe)):
+        has = f"the study has {there} ({', '.join(having.devices)})" if there else "this machine shows none"
+        fewer = (
+            f"  Use fewer, the same training: --everywhere launch.processes={there} --everywhere launch.machines=1\n"
+        )
         raise UserError(
-            f"{loaded.file}: needs {needed} GPUs at once, and the study has {len(having.devices)} "
-            f"({', '.join(having.devices)}).\n"
-            f"  Use fewer, the same training: --everywhere launch.processes={len(having.devices)} "
-            "--everywhere launch.machines=1\n  On a cluster: --slurm recipes/clusters/slurm.yaml"
+            f"{shown(loaded.file)}: needs {needed} GPUs at once, and {has}.\n{fewer if there else ''}"
+            "  On a cluster: --slurm recipes/clusters/slurm.yaml"
         )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from zephyr.recipe import Loaded
 from zephyr.recipe.variant import run_id_in
-from zephyr.run import STOPPED, shown, worth_keeping, write_json
+from zephyr.run import shown, worth_keeping, write_json
 
 FAILED = "failed.json"
 """In a run's directory, while its last try failed: what was said, and where all of it is."""
@@ -100,22 +100,26 @@ def at_step(directory: Path) -> str:
 def note_failure(directory: Path, status: int) -> str:
     """Writes down that a run ended without a result; returns why, as far as its output says so."""
     said = [line.rstrip() for line in _last_lines(directory / OUTPUT) if line.strip()]
-    why = (
-        _stopped(directory, said)
-        or _reason(said)
-        or (f"killed by signal {-status}" if status < 0 else f"ended with status {status}")
-    )
+    ended = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    why = _refusal(directory) or _reason(said) or ended
     if status < 0 and "signal" not in why:
         why = f"killed by signal {-status}; it last said: {why}"
     write_json(directory / FAILED, {"why": why, "status": status, "said": said[-LAST_LINES:]})
     return why
 
 
-def _stopped(directory: Path, said: list[str]) -> str:
-    """The first line of what a run that gave up wrote into its log (`run.execute`), where it was this try."""
-    lines = [line for line in _last_lines(directory / "log.txt") if line.startswith(STOPPED)]
-    last = lines[-1].removeprefix(STOPPED) if lines else ""
-    return last[:300] if last in said else ""
+def refusal_of(directory: Path) -> Path:
+    """The file in a run's directory into which it writes why it gave up (`errors.REFUSED`)."""
+    return directory / "refused.txt"
+
+
+def _refusal(directory: Path) -> str:
+    """What a run said when it gave up, in one line."""
+    if not refusal_of(directory).is_file():
+        return ""
+    lines = [line.strip() for line in refusal_of(directory).read_text().splitlines() if line.strip()]
+    first = next((n for n, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: first + 1])[:300]
 
 
 def _reason(said: list[str]) -> str:
