@@ -140,8 +140,9 @@ def _refuse_unused(everywhere: Sequence[str], works: Sequence[Work]) -> None:
     """RecipeError for an `--everywhere` that no recipe of any row has a key for."""
     used = {override for each in works for override in each.loaded.overrides}
     unused = [each for each in everywhere if each not in used]
+    trained = [each.loaded.recipe.stage for each in works if each.loaded.recipe.stage in MAKES_A_MODEL]
     if unused and works:
-        raise RecipeError([unknown(works[-1].loaded.recipe.stage, each) for each in unused])
+        raise RecipeError([unknown((trained or [works[-1].loaded.recipe.stage])[-1], each) for each in unused])
 
 
 def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read, problems: Problems) -> None:
