@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from zephyr.recipe import RecipeError, load
+from zephyr.recipe.shipped import shipped_recipes
+from zephyr.study import figures_known
 from zephyr.study.expand import Study, expand
 
 STUDY = """\
@@ -125,6 +127,16 @@ MISTAKES = [
     ("rows: {a: {model: x/y}}\n", "no figures without `evaluate`"),
     ("", "no row: write `rows`, or `recipe` and `grid`"),
     ("seeds: [1, 1]\nrows: {a: {}}\n", "a seed stands there twice"),
+    ("grid: {beta: [0.1], train.beta: [0.3]}\n", "`beta` and `train.beta` are the same key of"),
+    (
+        "rows: {a: {set: {sft.train.num_train_epochs: 2, sft.num_train_epochs: 3}}}\n",
+        "are the same key of",
+    ),
+    ("seeds: [1, 2]\ngrid: {seed: [1, 2]}\n", "seed: `seeds` gives every recipe its seed"),
+    ("seeds: [1, 2]\ngrid: {sft.seed: [1, 2]}\n", "sft.seed: `seeds` gives every recipe its seed"),
+    ("rows: {a: {}}\ncurves: [rewards/acc]\n", "study.yaml:5: curves[0]: no training logs `rewards/acc`; did you mean"),
+    ("rows: {a: {}}\ncolumns: [world/score]\n", "no run measures `world`: the study's `evaluate` is not there"),
+    ("rows: {a: {}}\ncolumns: [eval_los]\n", "columns[0]: no run has `eval_los`"),
     ("evaluate: sft.yaml\nrows: {a: {}}\n", "found a recipe of stage sft; one of stage evaluate is expected"),
 ]
 
@@ -132,3 +144,28 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "said"), MISTAKES)
 def test_a_mistake_is_refused_with_place_and_way_out(tiny: Path, text: str, said: str) -> None:
     assert said in refusal(tiny, text)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("world/scor", "`world` has no figure `scor`; did you mean `world/score`"),
+        ("wrld/score", "no run has `wrld/score`: the study's `evaluate` measures `world`; did you mean `world/score`"),
+        ("mt_bench/score", "no run measures `mt_bench`: the study's `evaluate` measures `world`"),
+        ("world/interval", "`world` has no figure `interval`"),
+    ],
+)
+def test_a_column_that_no_run_can_have_is_refused(tmp_path: Path, columns: str, said: str) -> None:
+    with pytest.raises(RecipeError) as found:
+        expand(load(shipped_recipes() / "mini/studies/table-3.yaml", [f"columns=[{columns}]"]), outputs=tmp_path)
+    assert said in str(found.value)
+
+
+def test_every_figure_that_training_reports_or_a_table_compares_is_known() -> None:
+    from zephyr.study.report.compare import EARNED
+    from zephyr.train import loop, meter
+
+    assert figures_known.REPORTED == loop.REPORTED
+    assert {f"time/{each}" for each in meter.KINDS} < set(figures_known.OF_TRAINING)
+    for benchmark, path in EARNED:
+        assert "/".join(path) in (*figures_known.FIGURES[benchmark], *figures_known.OF_ANY_BENCHMARK)

@@ -1,14 +1,18 @@
 """The rows that a study's file means: those named, and every combination of its grid."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zephyr.recipe import Loaded, Origin
-from zephyr.recipe.problems import Problems, listed
+from zephyr.recipe import Loaded, Origin, RecipeError, load
+from zephyr.recipe.problems import Parts, Problems, listed, shown
 from zephyr.recipe.study import StudyRecipe
+from zephyr.recipe.variant import Variant
+from zephyr.study.figures_known import note_unknown_figures
+from zephyr.study.keys import find
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +39,12 @@ class Wanted:
     """For a row of the grid, the label and value of each axis."""
 
 
-def wanted_rows(loaded: Loaded) -> tuple[Wanted, ...]:
+def wanted_rows(loaded: Loaded, everywhere: Sequence[str] = ()) -> tuple[Wanted, ...]:
     """Every row of a study, named ones first.
+
+    Args:
+        loaded: the study.
+        everywhere: overrides for every recipe of every row.
 
     Raises:
         RecipeError: contradictions in the study's file, all of them.
@@ -52,8 +60,43 @@ def wanted_rows(loaded: Loaded) -> tuple[Wanted, ...]:
     if recipe.compare_with is not None and recipe.compare_with not in names and rows:
         found = f"found `{recipe.compare_with}`; one of the rows is expected: {listed(names)}"
         problems.add(_origin(loaded, "compare_with"), "compare_with", found)
+    _check_keys(recipe, rows, problems)
+    evaluate = _readable(Path(recipe.evaluate), tuple(everywhere)) if recipe.evaluate else None
+    if evaluate or not recipe.evaluate:  # a recipe that can't be read is refused where it is needed
+        note_unknown_figures(loaded, evaluate, problems)
     problems.refuse()
     return tuple(rows)
+
+
+def _readable(file: Path, everywhere: tuple[str, ...] = ()) -> Loaded | None:
+    """A recipe; None where it has mistakes, which are told when the rows are read."""
+    try:
+        return load(file, everywhere=everywhere, variant=Variant())
+    except RecipeError:
+        return None
+
+
+def _check_keys(recipe: StudyRecipe, rows: Iterable[Wanted], problems: Problems) -> None:
+    """Notes one key under two names, and a seed beside `seeds`."""
+    read, seen = cache(_readable), set[tuple[Path, tuple[str, ...]]]()
+    for row in rows:
+        keys = tuple(each.key for each in row.settings)
+        if row.recipe is None or not keys or (row.point and (row.recipe, keys) in seen):
+            continue
+        seen.add((row.recipe, keys))
+        target, places = read(row.recipe), dict[tuple[Path, Parts], str]()
+        for each in row.settings if target else ():
+            try:
+                place = find(target, each.key, each.origin)  # type: ignore[arg-type]
+            except RecipeError:
+                continue  # told when the rows are read
+            if place in places:
+                text = f"`{places[place]}` and `{each.key}` are the same key of {shown(place[0])}; keep one of them"
+                problems.add(each.origin, each.key, text)
+            elif recipe.seeds and place[1] == ("seed",) and (row.point or place[0] == row.recipe):
+                text = "`seeds` gives every recipe its seed, which this one would take back; keep one of the two"
+                problems.add(each.origin, each.key, text)
+            places.setdefault(place, each.key)
 
 
 def _named(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Iterator[Wanted]:
