@@ -143,6 +143,39 @@ def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.Monk
     assert NO_PICTURES.partition(":")[0] in page and "<svg" not in page
 
 
+def warn(study: Study, row: str, seed: int | None, text: str, *, of_model: bool = False) -> None:
+    cell = next(cell for each in study.rows if each.name == row for cell in each.cells if cell.seed == seed)
+    file = (cell.model if of_model else cell.evaluation).run_dir / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"warnings": [text]}))
+
+
+def test_what_runs_warned_of_is_said_everywhere_and_once(tiny: Path) -> None:
+    study = made_up(tiny, STUDY, "seeds=[1, 2]")
+    finish(study, lambda row, seed: 5.0 + len(row) / 10 + 0.1 * seed)
+    for row, seed, n in (("dSFT", 1, 12), ("dSFT", 2, 7), ("beta 0.1", 2, 1030)):
+        warn(study, row, seed, f"model: {n:,} of 1,280 answers <were> cut at max_new_tokens")
+    warn(study, "beta 1", 1, "Collapse: lost 6.28 nats.", of_model=True)
+    page, text, data, _ = read(study)
+    first, second = sorted(data["warnings"], key=lambda each: each["text"])
+    assert first["text"] == "7 to 1,030 of 1,280 answers <were> cut at max_new_tokens"
+    assert first["rows"] == ["dSFT", "beta 0.1"] and len(first["said"]) == 3
+    assert second["text"] == "Collapse: lost 6.28 nats." and second["rows"] == ["beta 1"]
+    said = " ".join(shown(study, 100).split())
+    assert f"warning: dSFT, beta 0.1 (1 of 2 seeds): {first['text']}" in said
+    assert "warning: beta 1 (1 of 2 seeds): Collapse: lost 6.28 nats." in said
+    assert "dSFT, beta 0.1 (1 of 2 seeds)</b>: 7 to 1,030 of 1,280 answers &lt;were&gt;" in page
+    assert "- dSFT, beta 0.1 (1 of 2 seeds): 7 to 1,030" in text
+
+
+def test_the_caution_about_ddpo_is_for_studies_that_train_by_it(study: Study, tiny: Path) -> None:
+    assert "What dDPO gains" in read(study)[0] and "What dDPO gains" in shown(study, 200)
+    without = made_up(tiny, "evaluate: evaluate.yaml\n", "grid={learning_rate: [1e-4, 1e-3]}", "recipe=sft.yaml")
+    finish(without, skill)
+    page, text, _, _ = read(without)
+    assert "world score" in page
+    assert "What dDPO gains" not in page + text + shown(without, 200)
+
+
 def test_runs_link_to_their_own_reports(study: Study) -> None:
     own = study.rows[0].cells[0].model.run_dir / "report.html"
     own.write_text("a report")

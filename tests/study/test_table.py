@@ -1,6 +1,7 @@
 """Figures, intervals and differences of a study's table."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -108,7 +109,8 @@ def test_every_score_is_the_default_and_an_unknown_column_is_told_with_the_neare
     study = made_up(tiny, ROWS)
     assert [each.key for each in tabled(study).columns] == ["world/score"]  # known before anything ran
     finish(study, lambda row, seed: SKILLS[row])
-    other = made_up(tiny, ROWS + "columns: [world/scroe, eval_los, world/score]\n")
+    columns = ["world/scroe", "eval_los", "world/score"]
+    other = replace(study, recipe=replace(study.recipe, columns=columns))
     assert [each.key for each in tabled(other).columns] == ["world/score"]
     said = unknown(other)
     assert "no run has `world/scroe`; did you mean `world/score`" in said

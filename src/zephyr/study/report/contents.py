@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zephyr.recipe import DpoRecipe
 from zephyr.report import score_tables
 from zephyr.report.read import Run
 from zephyr.report.samples import Turn, in_order, turns
@@ -19,6 +20,7 @@ from zephyr.study.report.columns import Column, columns_of
 from zephyr.study.report.entries import entries
 from zephyr.study.report.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
 from zephyr.study.report.table import Tabled, cautions, in_brief, main_table, reasons, saving, sentences
+from zephyr.study.report.warned import Warned, warned
 
 FEW_ROWS = 8
 """Rows up to which each difference is told by a sentence of its own."""
@@ -60,6 +62,7 @@ class Report:
     """The first column's differences in few words, where there are many rows; empty for few."""
     sentences: Mapping[str, tuple[str, ...]]
     """Column's title -> its differences in words."""
+    warned: tuple[Warned, ...]
     cautions: tuple[str, ...]
     saving: str
     beside: Beside | None
@@ -94,13 +97,19 @@ def contents(study: Study) -> Report:
         table=main_table(tabled),
         brief=in_brief(tabled, columns[0]) if columns and len(outcome.rows) > FEW_ROWS else (),
         sentences={column.title: said for column in columns if (said := sentences(tabled, column))},
-        cautions=cautions(columns),
+        warned=warned(outcome),
+        cautions=cautions(columns) if _trains_by_dpo(study) else (),
         saving=saving(outcome),
         beside=beside_the_paper(tabled),
         categories=_categories(outcome, merged, tuple(benchmarks)),
         samples=_samples(merged[0], tuple(benchmarks)) if merged else None,
         runs=_runs(outcome),
     )
+
+
+def _trains_by_dpo(study: Study) -> bool:
+    """Whether any row does, which is what the cautions are about."""
+    return any(isinstance(each.loaded.recipe, DpoRecipe) for each in study.works)
 
 
 def _unfinished(outcome: StudyOutcome) -> str:

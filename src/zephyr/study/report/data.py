@@ -12,6 +12,7 @@ from zephyr.study.report.compare import Compared
 from zephyr.study.report.contents import Report
 from zephyr.study.report.entries import Entry, Figure
 from zephyr.study.report.outcome import RowOutcome, Spent
+from zephyr.study.report.warned import Warned
 
 CSV_COLUMNS = ("row", "seed", "column", "value", "low", "high", "n", "failed", "state")
 MEAN = "mean"
@@ -27,6 +28,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "compare_with": outcome.base.name,
         "seeds": outcome.study.recipe.seeds,
         "notes": list(report.notes),
+        "warnings": [_warned(each) for each in report.warned],
         "columns": [
             {"key": each.key, "title": each.title, "from": each.benchmark or "training"}
             for each in report.tabled.columns
@@ -45,6 +47,11 @@ def report_data(report: Report) -> dict[str, Any]:
         "beside_the_paper": as_data(report.beside.table) if report.beside else None,
         "tables": [as_data(table) for table in report.categories],
     }  # fmt: skip
+
+
+def _warned(warned: Warned) -> dict[str, Any]:
+    said = [{"run": run.label, "directory": str(run.work.loaded.run_dir), "text": text} for run, text in warned.said]
+    return {"text": warned.text, "rows": list(warned.rows), "said": said}
 
 
 def _row(report: Report, row: RowOutcome) -> dict[str, Any]:

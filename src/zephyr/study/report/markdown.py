@@ -14,6 +14,8 @@ def markdown(report: Report) -> str:
     parts += [_listed(report.brief)] if report.brief else []
     for title, said in report.sentences.items():
         parts += [f"## {title} in words", _listed(said)]
+    if report.warned:
+        parts += ["## Warnings of its runs", _listed(tuple(f"{each.whom}: {each.text}" for each in report.warned))]
     parts += [f"> {caution}" for caution in report.cautions]
     parts += [report.saving] if report.saving else []
     parts += _beside(report)

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from textwrap import shorten
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from zephyr.report.terminal import drawn
+from zephyr.report.wording import times
 from zephyr.run import shown, write_atomically
 from zephyr.study.expand import Study
 from zephyr.study.report.contents import Report, contents, first_column, page_of
@@ -15,6 +17,11 @@ from zephyr.study.report.data import report_csv, report_data
 from zephyr.study.report.markdown import markdown
 from zephyr.study.report.page import page
 from zephyr.study.report.table import column_table, times_table
+
+FEW = 4
+"""Warnings of runs shown on the terminal; the page has them all."""
+LONGEST = 300
+"""Characters of a warning there."""
 
 
 def write_report(study: Study) -> Path:
@@ -57,7 +64,16 @@ def _words(report: Report) -> list[str]:
     first = first_column(report)
     said = "\n".join(report.brief or (report.sentences.get(first.title, ()) if first else ()))
     shape = "\n".join(report.beside.shape) if report.beside else ""
-    return [text for text in (said, shape, *report.cautions, report.saving, *report.unknown) if text]
+    return [
+        text for text in (said, shape, *_warnings(report), *report.cautions, report.saving, *report.unknown) if text
+    ]
+
+
+def _warnings(report: Report) -> list[str]:
+    """The first warnings of runs, a line each."""
+    lines = [shorten(f"warning: {each.whom}: {each.text}", LONGEST, placeholder=" …") for each in report.warned]
+    more = len(lines) - FEW
+    return ["\n".join([*lines[:FEW], *([f"and {times(more, 'more warning')} on the page"] if more > 0 else [])])]
 
 
 def _said(console: Console, text: Text) -> None:
