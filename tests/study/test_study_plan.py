@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,13 @@ def test_the_command_plans_a_study_and_refuses_what_is_for_one_recipe(
     assert "2 seeds, 42 runs" in capsys.readouterr().out
     assert main(["plan", study, "--count"]) == 1
     assert "--count is for a single recipe" in capsys.readouterr().err
+
+
+def test_the_command_to_run_it_repeats_what_was_said(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tiny / "study.yaml").write_text("stage: study\ntitle: t\nrecipe: dpo.yaml\ngrid: {beta: [0.1, 0.2]}\n")
+    said = [str(tiny / "study.yaml"), "seeds=[1, 2]", "--everywhere", "beta=0.3", "--outputs", str(tiny / "o")]
+    assert main(["plan", *said]) == 0
+    assert f"To run it: {shlex.join(['zephyr', 'run', *said])}\n" in capsys.readouterr().out
 
 
 def test_check_reads_what_a_study_s_rows_mean(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from zephyr.run import run_name, shown
+from zephyr.study.command import command_of
 from zephyr.study.expand import Study, Work
 from zephyr.study.state import at_step
 
@@ -89,8 +90,8 @@ class Watch:
         took = time.monotonic() - self.began
         self.console.print(f"{self.n_done} of {self.n_works} runs finished, {took:.0f} s", highlight=False)
         if status:
-            again = f"zephyr run {shown(self.study.loaded.file)}"
-            self.console.print(f"The same command goes on with what is missing: {again}", highlight=False)
+            text = f"The same command goes on with what is missing: {command_of(self.study)}"
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, work: Work, time_taken: str, what: str) -> None:
         label = self.labels[work.loaded.run_dir]

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zephyr.run import run_name, shown
+from zephyr.study.command import command_of
 from zephyr.study.expand import StudyRow
 from zephyr.study.plan.fitted import Fitted
 from zephyr.study.plan.groups import NO_SCIENCE, family, groups, varied, within
@@ -34,7 +35,7 @@ def show_study_plan(plan: StudyPlan, console: Console) -> None:
     _show_totals(plan, console)
     for text in plan.lacks:
         console.print(text, style="yellow", highlight=False, markup=False)
-    console.print(f"\nTo run it: zephyr run {shown(study.loaded.file)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nTo run it: {command_of(study)}", highlight=False, markup=False, soft_wrap=True)
 
 
 # ------------------------------------------------------------------ rows
