@@ -176,6 +176,46 @@ def test_the_caution_about_ddpo_is_for_studies_that_train_by_it(study: Study, ti
     assert "What dDPO gains" not in page + text + shown(without, 200)
 
 
+def test_rows_say_what_they_are(tiny: Path) -> None:
+    text = STUDY.replace("dSFT: {recipe: sft.yaml}", "hot: {recipe: sft.yaml, set: {learning_rate: 1000}}")
+    study = made_up(tiny, text + "labels: {beta: <b>}\nexclude: [{beta: 1.0}]\n")
+    finish(study, lambda row, seed: 5.0)
+    page, text, data, _ = read(study)
+    hot, there, first, _ = data["rows"]
+    assert hot["settings"] == {"learning_rate": 1000} and hot["recipe"].endswith("sft.yaml")
+    assert there["model"] == "someone/model" and there["recipe"] is None and there["settings"] == {}
+    assert first["settings"] == {"beta": 0.01}
+    for said in (page, text):
+        rows = said.rpartition("What the rows are")[2]
+        assert "learning_rate: 1000" in rows and "the model someone/model, which was there" in rows
+        assert "2 rows of the grid" in rows and "1 combination left out" in rows and "Seed: 1." in rows
+    assert "beta (&lt;b&gt;): 0.01, 0.1, 1" in page
+
+
+def recorded(study: Study, **differing: str) -> None:
+    """Provenance of every run; of the first with what differs."""
+    for n, work in enumerate(study.works):
+        record = {"zephyr": "0.1.0", "commit": "a" * 40, "dirty": False, "started": f"2026-03-01T10:0{n}:00+00:00",
+                  "finished": f"2026-03-02T11:0{n}:30+00:00", "hardware": {"cpu": "Chip", "cores": 2, "memory_gib": 8},
+                  **(differing if n == 0 else {})}  # fmt: skip
+        (work.loaded.run_dir / "provenance.json").write_text(json.dumps(record))
+
+
+def test_the_page_says_when_where_and_by_which_code(tiny: Path) -> None:
+    study = made_up(tiny, "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n")
+    finish(study, lambda row, seed: 5.0)
+    recorded(study)
+    page, text, data, _ = read(study)
+    made = data["made"]
+    assert made[0] == "Run from 2026-03-01 10:00 to 2026-03-02 11:06 UTC."
+    assert made[1:] == ["Code: zephyr 0.1.0, commit aaaaaaaaaaaa.", "Machine: 2 cores of Chip, 8.0 GiB; no GPU."]
+    assert all(each in page.partition("<footer>")[2] and each in text for each in made)
+    recorded(study, commit="b" * 40)
+    code = read(study)[2]["made"][1]
+    assert code.startswith("Code, which differs between runs: zephyr 0.1.0, commit aaaaaaaaaaaa (6 runs); ")
+    assert "commit bbbbbbbbbbbb (1 run)." in code
+
+
 def test_runs_link_to_their_own_reports(study: Study) -> None:
     own = study.rows[0].cells[0].model.run_dir / "report.html"
     own.write_text("a report")

@@ -15,6 +15,7 @@ from zephyr.report.table import Column as Heading
 from zephyr.report.wording import duration, times
 from zephyr.run import run_name, shown
 from zephyr.study.expand import MODEL, Study
+from zephyr.study.report.about import made, rows_table
 from zephyr.study.report.beside import Beside, beside_the_paper
 from zephyr.study.report.columns import Column, columns_of
 from zephyr.study.report.entries import entries
@@ -68,7 +69,11 @@ class Report:
     beside: Beside | None
     categories: tuple[Table, ...]
     samples: Samples | None
+    rows: Table
+    """What each row is."""
     runs: Table
+    made: tuple[str, ...]
+    """When, on what and by which code the runs were made."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -103,7 +108,9 @@ def contents(study: Study) -> Report:
         beside=beside_the_paper(tabled),
         categories=_categories(outcome, merged, tuple(benchmarks)),
         samples=_samples(merged[0], tuple(benchmarks)) if merged else None,
+        rows=rows_table(study),
         runs=_runs(outcome),
+        made=made(outcome),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from zephyr.report.table import as_data
+from zephyr.study.expand import StudyRow
+from zephyr.study.report.about import settings_of
 from zephyr.study.report.columns import Column
 from zephyr.study.report.compare import Compared
 from zephyr.study.report.contents import Report
@@ -33,7 +35,11 @@ def report_data(report: Report) -> dict[str, Any]:
             {"key": each.key, "title": each.title, "from": each.benchmark or "training"}
             for each in report.tabled.columns
         ],
-        "rows": [_row(report, row) for row in outcome.rows],
+        "everywhere": list(outcome.study.everywhere),
+        "made": list(report.made),
+        "rows": [
+            _what(each) | _row(report, row) for each, row in zip(outcome.study.rows, outcome.rows, strict=True)
+        ],
         "runs": [
             {
                 "label": each.label, "stage": each.work.loaded.recipe.stage, "run_id": each.work.loaded.run_id,
@@ -52,6 +58,15 @@ def report_data(report: Report) -> dict[str, Any]:
 def _warned(warned: Warned) -> dict[str, Any]:
     said = [{"run": run.label, "directory": str(run.work.loaded.run_dir), "text": text} for run, text in warned.said]
     return {"text": warned.text, "rows": list(warned.rows), "said": said}
+
+
+def _what(row: StudyRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "recipe": str(row.cells[0].model.file) if row.cells[0].model else None,
+        "model": row.wanted.model,
+        "settings": settings_of(row),
+    }
 
 
 def _row(report: Report, row: RowOutcome) -> dict[str, Any]:

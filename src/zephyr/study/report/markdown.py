@@ -18,12 +18,14 @@ def markdown(report: Report) -> str:
         parts += ["## Warnings of its runs", _listed(tuple(f"{each.whom}: {each.text}" for each in report.warned))]
     parts += [f"> {caution}" for caution in report.cautions]
     parts += [report.saving] if report.saving else []
+    parts += _titled(report.rows)
     parts += _beside(report)
     for table in report.categories:
         parts += _titled(table)
     if report.samples:
         parts += ["## Samples", report.samples.how, *(part for each in report.samples.shown for part in _sample(each))]
-    return "\n\n".join([*parts, *_titled(report.runs)]) + "\n"
+    made = [" ".join(report.made)] if report.made else []
+    return "\n\n".join([*parts, *_titled(report.runs), *made]) + "\n"
 
 
 def _quoted(note: str) -> str:
