@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from zephyr.cli import main
+from zephyr.made_of import made_of
 from zephyr.recipe import Loaded, load, resolved_yaml
 from zephyr.recipe.known import Known
 from zephyr.recipe.shipped import shipped_recipes
@@ -178,6 +179,30 @@ def test_counts_of_a_finished_run_go_before_what_its_recipe_expects(tiny: Path) 
     assert plan_of(tiny, text).runs[-1].takes.steps == 4500
     finish(plan_of(tiny, text).runs[-1].work.loaded, wall_s=5, data={"train": {"sequences": 30, "tokens": 900}})
     assert plan_of(tiny, text).runs[-1].takes.steps == 16
+
+
+def test_finished_runs_whose_data_were_changed_are_outdated_and_to_do(tiny: Path) -> None:
+    text = "recipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\n"
+    for each in plan_of(tiny, text).runs:
+        finish(each.work.loaded, wall_s=36)
+        (each.work.loaded.run_dir / "provenance.json").write_text(json.dumps(made_of(each.work.loaded)))
+    assert plan_of(tiny, text).finished.runs == 4
+    with (tiny / "chat.jsonl").open("a") as file:
+        file.write((tiny / "chat_eval.jsonl").read_text())
+    plan = plan_of(tiny, text)
+    assert plan.finished.runs == 1 and plan.to_do.runs == 3  # dSFT, and both dDPO runs from it
+    assert [bool(each["outdated"]) for each in as_json(plan)["runs"]] == [False, True, True, True]
+    said = page(plan, 100)
+    assert "chat.jsonl, changed since" in said and "Make anew:  rm -r" in said
+    assert "outdated" in said.partition("Runs, each once")[2].partition("In all")[0]
+
+
+def test_local_data_that_are_not_there_are_told_once_with_their_place(tiny: Path) -> None:
+    (tiny / "chat.jsonl").unlink()
+    plan = plan_of(tiny, "recipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\n")
+    assert [each.rpartition("/")[2] for each in plan.lacks] == ["chat.jsonl"]
+    assert "sft.yaml:" in plan.lacks[0] and "data.train[0].path: there is no such file" in plan.lacks[0]
+    assert plan.lacks[0] in page(plan, 400)
 
 
 # ------------------------------------------------------------------ the page

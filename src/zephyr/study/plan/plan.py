@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from zephyr.errors import UserError
+from zephyr.made_of import Known, outdated
 from zephyr.plan.needs import lacking, refuse_missing
-from zephyr.recipe import Loaded
-from zephyr.recipe.schema import TrainRecipe
+from zephyr.recipe import Loaded, RecipeError
+from zephyr.run import refuse_outdated
 from zephyr.study.expand import Study, StudyRow, Work
 from zephyr.study.plan.shared import Common, reasons, references, same_rows, tokenised
 from zephyr.study.plan.takes import Takes, takes_of
@@ -22,11 +24,13 @@ class PlannedRun:
     work: Work
     state: RunState
     takes: Takes
+    outdated: str = ""
+    """Of a run that finished before what it was made from was changed: what that was, as the end of a sentence."""
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing to do."""
-        return self.state.state == "finished"
+        return self.state.state == "finished" and not self.outdated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,8 @@ class StudyPlan:
     """Why what one may expect to be shared is not."""
     lacks: tuple[str, ...]
     """What runs would still need here."""
+    outdated: str
+    """Which finished runs `run` refuses to use again, why, and the ways out; empty where there is none."""
 
     @property
     def begun(self) -> bool:
@@ -84,19 +90,8 @@ class StudyPlan:
 
 
 def make_study_plan(study: Study) -> StudyPlan:
-    """Plans a study; nothing is written, nothing read but run directories.
-
-    Raises:
-        RecipeError: an input that can only be local is not there.
-    """
-    states = states_of(each.loaded for each in study.works)
-    planned = [
-        PlannedRun(
-            work=each, state=states[each.loaded.run_dir], takes=takes_of(each.loaded, states[each.loaded.run_dir])
-        )
-        for each in study.works
-    ]
-    runs = _with_like(planned)
+    """Plans a study; nothing is written, nothing read but run directories, and files that were changed since."""
+    runs = _with_like(_planned(study))
     loaded = [each.work.loaded for each in runs]
     looked_up = tuple(references(loaded))
     spared = {finished: _spared(runs, looked_up, finished=finished) for finished in (True, False)}
@@ -115,7 +110,29 @@ def make_study_plan(study: Study) -> StudyPlan:
         looked_up_hours=spared[True][0] + spared[False][0],
         apart=tuple(reasons(loaded, _kept(study, loaded))),
         lacks=_lacks(runs),
+        outdated=_refusal(each.work.loaded for each in runs if each.outdated),
     )
+
+
+def _planned(study: Study) -> list[PlannedRun]:
+    """Every run, with where it is and what it takes."""
+    states = states_of(each.loaded for each in study.works)
+    known: Known = {}
+    planned = []
+    for work in study.works:
+        state = states[work.loaded.run_dir]
+        changed = outdated(work.loaded, known).get(work.loaded.run_dir, "") if state.state == "finished" else ""
+        planned.append(PlannedRun(work=work, state=state, takes=takes_of(work.loaded, state), outdated=changed))
+    return planned
+
+
+def _refusal(runs: Iterable[Loaded]) -> str:
+    """What `run` says of finished runs that are outdated; empty where none is."""
+    try:
+        refuse_outdated(runs)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _with_like(runs: list[PlannedRun]) -> tuple[PlannedRun, ...]:
@@ -183,13 +200,16 @@ def _kept(study: Study, runs: list[Loaded]) -> list[Loaded]:
 
 
 def _lacks(runs: tuple[PlannedRun, ...]) -> tuple[str, ...]:
+    """Local files that are not there, and keys of endpoints: what is told once, whatever runs want it."""
     said: dict[str, None] = {}
     for each in runs:
-        loaded = each.work.loaded
-        if each.finished or isinstance(loaded.recipe, TrainRecipe):
+        if each.finished:
             continue
-        refuse_missing(loaded)
-        said |= dict.fromkeys(lacking(loaded))
+        try:
+            refuse_missing(each.work.loaded)
+        except RecipeError as error:
+            said |= dict.fromkeys(map(str, error.problems))
+        said |= dict.fromkeys(lacking(each.work.loaded))
     return tuple(said)
 
 
@@ -238,6 +258,7 @@ def _run_json(run: PlannedRun) -> dict[str, Any]:
         "overrides": list(loaded.overrides),
         "state": run.state.state,
         "why": run.state.why,
+        "outdated": run.outdated or None,
         "needs": [str(each) for each in run.work.needs],
         "wanted_by": [{"row": row, "seed": seed} for row, seed in run.work.wanted_by],
         **asdict(takes),

@@ -35,6 +35,8 @@ def show_study_plan(plan: StudyPlan, console: Console) -> None:
     _show_totals(plan, console)
     for text in plan.lacks:
         console.print(text, style="yellow", highlight=False, markup=False)
+    if plan.outdated:
+        console.print(f"\n{plan.outdated}", style="red", highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nTo run it: {command_of(study)}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -111,11 +113,12 @@ def _show_runs(plan: StudyPlan, console: Console) -> None:
 
 def _state(runs: Sequence[PlannedRun]) -> Text:
     words = {"waiting": "to do", "finished": "finished", "running": "running", "failed": "failed",
-             "interrupted": "interrupted"}  # fmt: skip
-    styles = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
+             "interrupted": "interrupted", "outdated": "outdated"}  # fmt: skip
+    styles = {"finished": "green", "failed": "red", "outdated": "red", "running": "cyan", "interrupted": "yellow"}
     counts: dict[str, int] = {}
     for each in runs:
-        counts[each.state.state] = counts.get(each.state.state, 0) + 1
+        now = "outdated" if each.outdated else each.state.state
+        counts[now] = counts.get(now, 0) + 1
     parts = []
     for state, n in counts.items():
         parts.append((f"{n} {words[state]}" if len(counts) > 1 else words[state], styles.get(state, "")))
