@@ -14,6 +14,7 @@ from zephyr.recipe import Loaded, load, resolved_yaml
 from zephyr.recipe.known import Known
 from zephyr.recipe.shipped import shipped_recipes
 from zephyr.study.expand import Study, expand
+from zephyr.study.plan.memory import memory_lines
 from zephyr.study.plan.plan import StudyPlan, as_json, make_study_plan
 from zephyr.study.plan.show import show_study_plan
 
@@ -250,6 +251,23 @@ def test_the_command_to_run_it_repeats_what_was_said(tiny: Path, capsys: pytest.
     said = [str(tiny / "study.yaml"), "seeds=[1, 2]", "--everywhere", "beta=0.3", "--outputs", str(tiny / "o")]
     assert main(["plan", *said]) == 0
     assert f"To run it: {shlex.join(['zephyr', 'run', *said])}\n" in capsys.readouterr().out
+
+
+def test_runs_that_do_not_fit_are_named_with_what_would_make_them_fit(tmp_path: Path) -> None:
+    one = ["launch.processes=1", "launch.machines=1"]
+    file = PAPER / "studies/lora-rank.yaml"
+    plan = make_study_plan(expand(load(file, outputs=tmp_path), everywhere=one, outputs=tmp_path))
+    tight = [each for each in as_json(plan)["runs"] if each["fits"] is False]
+    assert tight and all(each["memory_gib"] > each["device_gib"] == 79.6 and each["to_fit"] for each in tight)
+    lines = memory_lines(plan)
+    heads = [each for each in lines if "does not fit" in each]
+    needs = "for all weights: does not fit; it needs 123.3 GiB, and one h100-80gb has 79.6"
+    assert any(needs in each for each in heads)
+    assert not any("/dpo" in each and "rank" in each.partition(":")[0].partition("for")[2] for each in heads)
+    way = next(each for each in lines if each.startswith("  --everywhere")).splitlines()[0].split()[1::2]
+    eased = make_study_plan(expand(load(file, outputs=tmp_path), everywhere=[*one, *way], outputs=tmp_path))
+    assert len(memory_lines(eased)) < len(lines)
+    assert "Once that is mended: zephyr run" in page(plan, 80) and "To run it" not in page(plan, 80)
 
 
 def test_check_reads_what_a_study_s_rows_mean(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -261,6 +261,7 @@ def _run_json(run: PlannedRun) -> dict[str, Any]:
         "outdated": run.outdated or None,
         "needs": [str(each) for each in run.work.needs],
         "wanted_by": [{"row": row, "seed": seed} for row, seed in run.work.wanted_by],
-        **asdict(takes),
+        **{key: value for key, value in asdict(takes).items() if key != "ways"},
+        "to_fit": [list(each.overrides) for each in takes.ways],
         "gpu_hours": takes.gpu_hours,
     }

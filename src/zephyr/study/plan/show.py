@@ -13,6 +13,7 @@ from zephyr.study.command import command_of
 from zephyr.study.expand import StudyRow
 from zephyr.study.plan.fitted import Fitted
 from zephyr.study.plan.groups import NO_SCIENCE, family, groups, varied, within
+from zephyr.study.plan.memory import memory_lines
 from zephyr.study.plan.plan import PlannedRun, StudyPlan, Totals
 from zephyr.study.plan.shared import Common
 from zephyr.study.rows import shown_value
@@ -33,11 +34,16 @@ def show_study_plan(plan: StudyPlan, console: Console) -> None:
     _show_runs(plan, console)
     _show_shared(plan, console)
     _show_totals(plan, console)
+    for text in memory_lines(plan):
+        command = text.startswith(" ")
+        console.print(text, style="" if command else "red", highlight=False, markup=False, soft_wrap=command)
     for text in plan.lacks:
         console.print(text, style="yellow", highlight=False, markup=False)
     if plan.outdated:
         console.print(f"\n{plan.outdated}", style="red", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nTo run it: {command_of(study)}", highlight=False, markup=False, soft_wrap=True)
+    tight = any(each.takes.fits is False and not each.finished for each in plan.runs)
+    lead = "Once that is mended" if tight or plan.outdated else "To run it"
+    console.print(f"\n{lead}: {command_of(study)}", highlight=False, markup=False, soft_wrap=True)
 
 
 # ------------------------------------------------------------------ rows
@@ -104,11 +110,6 @@ def _show_runs(plan: StudyPlan, console: Console) -> None:
         )  # fmt: skip
     there = "" if plan.begun else "; none of them is there yet"
     table.show(f"Runs, each once, of the recipes in {folder}{there}", console)
-    tight = [each for each in plan.runs if each.takes.fits is False]
-    if tight:
-        names = ", ".join(dict.fromkeys(run_name(each.work.loaded) for each in tight))
-        text = f"{names}: does not fit into the memory of the device; `zephyr plan` of the recipe says what to change"
-        console.print(text, style="red", highlight=False, markup=False)
 
 
 def _state(runs: Sequence[PlannedRun]) -> Text:

@@ -12,6 +12,7 @@ from zephyr.plan.memory import GIB
 from zephyr.plan.reckon import Reckoning, reckon
 from zephyr.plan.shape import shape_of_loaded
 from zephyr.plan.stack import stack_of
+from zephyr.plan.ways import Way
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.study.state import RunState
@@ -36,6 +37,12 @@ class Takes:
     """What models are asked; None for a stage that asks none, or where it is not known."""
     fits: bool | None = None
     """Whether it fits into the memory of the device that its recipe names; None where it names none."""
+    memory_gib: float | None = None
+    """What one of its processes needs at its peak; None where the model's shape or the device is not known."""
+    device_gib: float | None = None
+    """What the device has."""
+    ways: tuple[Way, ...] = ()
+    """What would make it fit, if it does not."""
     kept_gib: float = 0.0
     """What is left on disk of a training run: its model."""
     passing_gib: float = 0.0
@@ -79,10 +86,13 @@ def _training(loaded: Loaded, recipe: TrainRecipe, counted: dict[str, Any] | Non
     found = reckon(recipe, choose(recipe, shape=shape, stack=stack), shape, stack, counted)
     kept = found.disk.model + found.disk.start
     takes = Takes(steps=steps, kept_gib=kept / GIB, passing_gib=(found.disk.peak - kept) / GIB)
+    if found.device is not None:
+        takes = replace(takes, fits=found.fits, memory_gib=found.memory.gib, device_gib=found.device.memory_gib,
+                        ways=found.ways)  # fmt: skip
     if found.hours is None:
         return takes
     return replace(takes, hours=found.hours, hours_from="plan", gpus=found.job.processes, cost=found.cost,
-                 fits=found.fits, reference_hours=_reference_hours(recipe, found))  # fmt: skip
+                 reference_hours=_reference_hours(recipe, found))  # fmt: skip
 
 
 def _reference_hours(recipe: TrainRecipe, found: Reckoning) -> float:
