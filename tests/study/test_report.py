@@ -131,6 +131,16 @@ def test_the_terminal_keeps_numbers_whole_in_80_characters(tiny: Path) -> None:
     assert re.search(line, said, re.MULTILINE)
 
 
+def test_the_terminal_breaks_no_word_in_80_characters(tiny: Path) -> None:
+    study = made_up(
+        tiny, STUDY.replace("dSFT:", "supervised alone, the whole dataset:") + "labels: {beta: strength beta}\n"
+    )
+    finish(study, lambda row, seed: None if row == "strength beta 1" else 6.0 + len(row) / 10)
+    wide, narrow = (shown(study, width).partition("Report: ")[0] for width in (300, 80))
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert set(narrow.split()) <= set(wide.split()) and "finished" in narrow and "waiting" in narrow
+
+
 def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

@@ -1,5 +1,6 @@
 """Figures, intervals and differences of a study's table."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,23 @@ def test_what_is_missing_is_a_dash_and_a_state(tiny: Path) -> None:
     assert [cell.text for cell in row[:3]] == ["beta 0.5", "–", "–"] and row[-1].text == "waiting"
     line = column_table(found, found.columns[0]).rows[2]
     assert [cell.text for cell in line] == ["beta 0.5", "–", "–", "–", "–", "waiting"]
+
+
+def test_what_all_cells_share_stands_once(tiny: Path) -> None:
+    study = made_up(tiny, ROWS + "columns: [world/score, world/win_rate]\n")
+    finish(study, lambda row, seed: SKILLS[row])
+    table = main_table(tabled(study))
+    assert [each.title for each in table.columns] == [
+        "row", "world score, 1 to 10", "over dSFT", "world win rate, %", "over dSFT", "own time", "shared",
+    ]  # fmt: skip
+    assert "Of every figure n = 20, failed 0." in table.note
+    result = study.rows[1].cells[0].evaluation.run_dir / "result.json"
+    figures = json.loads(result.read_text())
+    figures["scores"]["model"]["world"] |= {"n": 18, "n_failed": 2}
+    result.write_text(json.dumps(figures))
+    table = main_table(tabled(study))
+    assert [each.title for each in table.columns][-4:] == ["n", "failed", "own time", "shared"]
+    assert [cell.text for cell in table.rows[1][-4:-2]] == ["18", "2"] and "Of every figure" not in table.note
 
 
 def test_words_of_the_differences(tiny: Path) -> None:

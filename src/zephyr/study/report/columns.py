@@ -8,7 +8,7 @@ from typing import Any
 from zephyr.recipe import EvaluateRecipe
 from zephyr.recipe.problems import listed
 from zephyr.report.run_tables import HELD_OUT
-from zephyr.report.scales import SHARES
+from zephyr.report.scales import SCALES, SHARES
 from zephyr.report.wording import number, signed, significant
 from zephyr.study.expand import Study
 from zephyr.study.report.outcome import CellOutcome, RowOutcome
@@ -50,6 +50,20 @@ class Column:
             return f"{name} score" if self.benchmark == "world" else name
         words = [SHARES[part][0] if part in SHARES else part.replace("_", " ") for part in self.path]
         return " ".join([name, *words])
+
+    @property
+    def scale(self) -> str:
+        """What the figure goes from and to: `1 to 10`, `%`; empty where the title says it or nothing does."""
+        name = f"{self.benchmark}_{self.path[-1]}"  # a benchmark may have several: the world's score and its win rate
+        found = SCALES.get(name if name in SCALES else self.benchmark or "")
+        if found is None or self.path[-1] not in ("score", "win_rate", "turn_1", "turn_2"):
+            return ""
+        return "%" if found.best == 100 else f"{found.worst:g} to {found.best:g}"
+
+    @property
+    def heading(self) -> str:
+        """The title with the scale."""
+        return f"{self.title}, {self.scale}" if self.scale else self.title
 
     @property
     def digits(self) -> int:

@@ -32,7 +32,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "notes": list(report.notes),
         "warnings": [_warned(each) for each in report.warned],
         "columns": [
-            {"key": each.key, "title": each.title, "from": each.benchmark or "training"}
+            {"key": each.key, "title": each.title, "scale": each.scale, "from": each.benchmark or "training"}
             for each in report.tabled.columns
         ],
         "everywhere": list(outcome.study.everywhere),

@@ -40,21 +40,25 @@ def main_table(found: Tabled, between: str = "\n") -> Table:
     Args:
         found: the figures.
         between: stands between a figure, its interval and its verdict; a line's end stacks them on the page.
+
+    n and failures that all figures have alike stand in the note, and states only where a row is not finished.
     """
-    sizes = _one_size_for_all(found)
+    same, state = same_sizes(found), any(row.state != FINISHED for row in found.outcome.rows)
+    sizes = not same and _one_size_for_all(found)
     rows = []
     for row in found.outcome.rows:
         cells = [Cell(row.name, row.name.replace(", ", f",{between}") if row.point else row.name)]
         for column in found.columns:
             entry = found.of(row, column)
-            cells += [figure_cell(entry, between, sizes=not sizes), difference_cell(entry, between)]
+            cells += [figure_cell(entry, between, sizes=not sizes and not same), difference_cell(entry, between)]
         cells += _sizes(_first_figure(found, row)) if sizes else []
-        rows.append((*cells, *_times(row), words(_short_state(row))))
+        cells += [*_times(row), *([words(_short_state(row))] if state else [])]
+        rows.append(tuple(cells))
     headings = [Heading("row")]
     for column in found.columns:
-        headings += [Heading(column.title, True), Heading(over_base(found), True)]
+        headings += [Heading(column.heading, True), Heading(over_base(found), True)]
     headings += [Heading(_n(found), True), Heading("failed", True)] if sizes else []
-    headings += [Heading("own time", True), Heading("shared", True), Heading("state")]
+    headings += [Heading("own time", True), Heading("shared", True), *([Heading("state")] if state else [])]
     return Table(
         id="table", title=found.outcome.study.recipe.title, columns=tuple(headings), rows=tuple(rows),
         note=" ".join(_notes(found)),
@@ -66,7 +70,8 @@ def column_table(found: Tabled, column: Column) -> Table:
     figures = [figure for row in found.outcome.rows if (figure := found.of(row, column).figure)]
     same = len({(figure.n, figure.n_failed) for figure in figures}) == 1
     rows = tuple(_line(found, column, row, sizes=not same) for row in found.outcome.rows)
-    numeric = (column.title, "95 % interval", over_base(found), "95 % interval")
+    whole = column.heading.replace(column.scale, column.scale.replace(" ", "\N{NO-BREAK SPACE}"))
+    numeric = (whole, "95 % interval", over_base(found), "95 % interval")
     narrow = (Heading(fill(each, NARROW, break_long_words=False), True) for each in numeric)
     headings = [Heading("row"), *narrow, Heading("")]
     headings += [] if same else [Heading(_n(found), True), Heading("failed", True)]
@@ -75,9 +80,14 @@ def column_table(found: Tabled, column: Column) -> Table:
 
 
 def _same_sizes(found: Tabled, figure: Figure) -> str:
+    parts = [sizes] if (sizes := _sizes_in_words(found, figure)) else []
+    parts += [f"differences from {found.outcome.base.name}"] if over_base(found) == DIFFERENCE else []
+    return ", ".join(parts)
+
+
+def _sizes_in_words(found: Tabled, figure: Figure) -> str:
     parts = [f"{_n(found)} = {count(figure.n)}"] if figure.n is not None else []
     parts += [f"failed {count(figure.n_failed)}"] if figure.n_failed is not None else []
-    parts += [f"differences from {found.outcome.base.name}"] if over_base(found) == DIFFERENCE else []
     return ", ".join(parts)
 
 
@@ -145,6 +155,12 @@ def _interval(column: Column, bounds: tuple[float, float] | None) -> str:
 def _sizes(figure: Figure | None) -> list[Cell]:
     n, failed = (figure.n, figure.n_failed) if figure else (None, None)
     return [Cell(n, count(n)), Cell(failed, count(failed))]
+
+
+def same_sizes(found: Tabled) -> Figure | None:
+    """A figure whose n and failures all others have too; None where they differ."""
+    figures = [figure for each in found.entries.values() if (figure := each.figure)]
+    return figures[0] if len({(each.n, each.n_failed) for each in figures}) == 1 else None
 
 
 def _one_size_for_all(found: Tabled) -> bool:
@@ -222,6 +238,8 @@ def _notes(found: Tabled) -> Iterator[str]:
             f"that is not in them. {over}, taken question by question. n: questions with a score; "
             "failed: those without, which are in no mean."
         )
+    if (same := same_sizes(found)) and (sizes := _sizes_in_words(found, same)):
+        yield f"Of every figure {sizes}."
     yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
     if any(column.path[-1] in SHARES for column in found.columns):
         yield from (SHARES[name][1] for name in SHARES if any(column.path[-1] == name for column in found.columns))

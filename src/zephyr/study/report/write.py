@@ -6,6 +6,7 @@ from textwrap import shorten
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from zephyr.report.terminal import drawn
@@ -22,6 +23,10 @@ FEW = 4
 """Warnings of runs shown on the terminal; the page has them all."""
 LONGEST = 300
 """Characters of a warning there."""
+GAP = 2
+"""Characters between a table's columns there."""
+LONGEST_WORD = 16
+"""Characters of a word that is kept whole in a table of the terminal; longer ones are paths."""
 
 
 def write_report(study: Study) -> Path:
@@ -46,11 +51,11 @@ def show(study: Study, console: Console) -> None:
     for column in report.tabled.columns:
         table = column_table(report.tabled, column)
         console.print()
-        console.print(drawn(table))
+        console.print(_whole(drawn(table), console.width))
         if table.note:
             _said(console, Text(table.note, style="dim"))
     console.print()
-    console.print(drawn(times_table(report.tabled)))
+    console.print(_whole(drawn(times_table(report.tabled)), console.width))
     for text in _words(report):
         console.print()
         _said(console, Text(text))
@@ -74,6 +79,31 @@ def _warnings(report: Report) -> list[str]:
     lines = [shorten(f"warning: {each.whom}: {each.text}", LONGEST, placeholder=" …") for each in report.warned]
     more = len(lines) - FEW
     return ["\n".join([*lines[:FEW], *([f"and {times(more, 'more warning')} on the page"] if more > 0 else [])])]
+
+
+def _whole(padded: Padding, width: int) -> Padding:
+    """The table with columns wide enough for their words, and for their numbers with what is beside, if they can be."""
+    grid = padded.renderable
+    assert isinstance(grid, RichTable)
+    room = width - padded.left - padded.right - GAP * (len(grid.columns) - 1)
+    texts = [[str(each) for each in (column.header, *column.cells)] for column in grid.columns]
+    lines = [_longest(each, "\n") for each in texts]
+    words = [min(_longest(each, None), LONGEST_WORD) for each in texts]
+    numbers = [line if column.justify == "right" else word
+               for column, line, word in zip(grid.columns, lines, words, strict=True)]  # fmt: skip
+    least = next((each for each in (numbers, words) if sum(each) <= room), None)
+    if least is None or sum(lines) <= room:
+        return padded  # too narrow for any care, or so wide that it takes none
+    while sum(least) < room:
+        short = [line - now for line, now in zip(lines, least, strict=True)]
+        least[short.index(max(short))] += 1
+    for column, now in zip(grid.columns, least, strict=True):
+        column.no_wrap, column.width = False, now
+    return padded
+
+
+def _longest(texts: list[str], between: str | None) -> int:
+    return max((len(each) for text in texts for each in text.split(between)), default=0)
 
 
 def _said(console: Console, text: Text) -> None:
