@@ -42,6 +42,9 @@ class Totals:
     """One run after the other; None where no run's are known."""
     gpu_hours: float | None
     calls: int | None
+    """What endpoints are asked."""
+    answers: int | None
+    """What models that are loaded here are asked, and a mini world's."""
     cost: float | None
     without_hours: int
     """Runs whose hours are not known, and not in the sum."""
@@ -157,12 +160,14 @@ def _totals(runs: Iterable[tuple[PlannedRun, int]], spared: tuple[float, float, 
     hours = [times * each.takes.hours for each, times in counted if each.takes.hours is not None]
     gpu_hours = [times * each.takes.gpu_hours for each, times in counted if each.takes.gpu_hours is not None]
     calls = [times * each.takes.calls for each, times in counted if each.takes.calls]
+    answers = [times * each.takes.answers for each, times in counted if each.takes.answers]
     costs = [times * each.takes.cost for each, times in counted if each.takes.cost is not None]
     return Totals(
         runs=sum(times for _, times in counted),
         hours=sum(hours) - spared[0] if hours else None,
         gpu_hours=sum(gpu_hours) - spared[1] if gpu_hours else None,
         calls=sum(calls) if calls else None,
+        answers=sum(answers) if answers else None,
         cost=sum(costs) - spared[2] if costs else None,
         without_hours=sum(times for each, times in counted if each.takes.hours is None),
     )

@@ -218,6 +218,10 @@ def _remarks(plan: StudyPlan) -> list[str]:
         passing = max(each.takes.passing_gib for each in plan.runs)
         text = f", and {passing:,.0f} GiB of checkpoints while the largest run goes on" if passing else ""
         said.append(f"Disk: {kept:,.0f} GiB of models{text}.")
+    if once.answers:
+        beside = "Beside calls of endpoints, models" if once.calls else "Models"
+        alone_too = f"; {alone.answers:,} if every row were alone" if alone.answers != once.answers else ""
+        said.append(f"{beside} that run here give {once.answers:,} answers and judgments{alone_too}.")
     basis = {each.takes.hours_from for each in plan.runs}
     if "plan" in basis:
         said.append("Hours are the plan's, of one run after the other, for the device and the share of its peak that "

@@ -34,7 +34,9 @@ class Takes:
     reference_hours: float = 0.0
     """Of `hours`, those that dDPO is spared where its reference's log-probabilities are stored already."""
     calls: int | None = None
-    """What models are asked; None for a stage that asks none, or where it is not known."""
+    """What endpoints are asked; None for a stage that asks none, or where it is not known."""
+    answers: int | None = None
+    """What models that are loaded here are asked, and a mini world's."""
     fits: bool | None = None
     """Whether it fits into the memory of the device that its recipe names; None where it names none."""
     memory_gib: float | None = None
@@ -64,8 +66,8 @@ def takes_of(loaded: Loaded, state: RunState) -> Takes:
     else:
         found = _asking(calls_of(loaded))
     if found.hours is None and "wall_s" in result:
-        return Takes(steps=found.steps, calls=found.calls, cost=found.cost, hours=result["wall_s"] / 3600,
-                     hours_from="measured")  # fmt: skip
+        return Takes(steps=found.steps, calls=found.calls, answers=found.answers, cost=found.cost,
+                     hours=result["wall_s"] / 3600, hours_from="measured")  # fmt: skip
     return found
 
 
@@ -105,8 +107,10 @@ def _asking(calls: Calls | str | None) -> Takes:
     if not isinstance(calls, Calls):
         return Takes()
     seconds = calls.total.seconds
+    asked = sum(each.n_calls for each in calls.steps.values() if each.model.base_url is not None)
     return Takes(
-        calls=calls.total.n_calls,
+        calls=asked,
+        answers=calls.total.n_calls - asked,
         cost=calls.total.cost or None,
         hours=seconds / 3600 if seconds else None,
         hours_from="plan" if seconds else None,
