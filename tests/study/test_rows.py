@@ -124,7 +124,7 @@ MISTAKES = [
     ("rows: {a: {recipe: sfft.yaml}}\n", "there is no recipe `sfft.yaml`"),
     ("rows: {a: {recipe: sft.yaml, set: {dpo.beta: 1}}}\n", "`dpo.beta` is no key of"),
     ("rows: {a: {model: x/y, set: {beta: 1}}}\n", "keep `model`, or `recipe` and `set`"),
-    ("rows: {a: {model: x/y}}\n", "no figures without `evaluate`"),
+    ("rows: {a: {model: x/y}}\n", "study.yaml:4: a: a model that is there already has no figures without `evaluate`"),
     ("", "no row: write `rows`, or `recipe` and `grid`"),
     ("seeds: [1, 1]\nrows: {a: {}}\n", "a seed stands there twice"),
     ("grid: {beta: [0.1], train.beta: [0.3]}\n", "`beta` and `train.beta` are the same key of"),

@@ -170,7 +170,8 @@ def shown_value(value: Any) -> str:
 
 
 def _origin(loaded: Loaded, key: str) -> Origin:
-    """Where the study says a key, or the first thing under it."""
+    """Where the study says a key, or the first thing under it that it says."""
+    under = [origin for name, origin in loaded.origins.items() if name.startswith((f"{key}.", f"{key}["))]
     exact = loaded.origins.get(key)
-    inside = (origin for name, origin in loaded.origins.items() if name.startswith((f"{key}.", f"{key}[")))
-    return exact or next(inside, Origin(file=loaded.file))
+    said = (each for each in ([exact] if exact else []) + under if each != Origin())  # others are the schema's defaults
+    return next(said, Origin(file=loaded.file))
