@@ -172,6 +172,12 @@ def test_what_sharing_saves(tiny: Path) -> None:
     )  # fmt: skip
 
 
+def test_what_sharing_saves_is_not_told_half_way(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: SKILLS[row] if row != "beta 0.5" else None)
+    assert saving(read_study(study)) == "5 of 7 runs are begun and took 8 min 00 s so far."
+
+
 def test_random_figures_never_break_a_table(tiny: Path) -> None:
     """Any subset of rows and seeds may be there."""
     dice = random.Random(1)

@@ -256,7 +256,7 @@ def cautions(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def saving(outcome: StudyOutcome) -> str:
-    """What sharing saved, as far as runs are finished."""
+    """What the runs took, and once all are begun what sharing saved."""
     together = sum((each.spent for each in outcome.works), Spent())
     alone = sum((row.own + row.shared for row in outcome.rows), Spent())
     begun = sum(each.run is not None for each in outcome.works)
@@ -265,8 +265,8 @@ def saving(outcome: StudyOutcome) -> str:
         return ""
     text = f"{times(begun, 'run')} took {spent_in_words(together)}"
     if begun < len(outcome.works):
-        text = f"{begun} of {len(outcome.works)} runs so far took {spent_in_words(together)}"
-    if single <= total:
+        text = f"{begun} of {len(outcome.works)} runs are begun and took {spent_in_words(together)} so far"
+    if begun < len(outcome.works) or single <= total:  # on the way the shared runs, which come first, would be all
         return f"{text}."
     return f"{text}; each row by itself, {spent_in_words(alone)}: sharing saves {percent(1 - total / single)}."
 
