@@ -53,7 +53,10 @@ def wanted_rows(loaded: Loaded, everywhere: Sequence[str] = ()) -> tuple[Wanted,
     assert isinstance(recipe, StudyRecipe)
     rows = [*_named(loaded, recipe, problems), *_of_grid(loaded, recipe, problems)]
     if not rows and not problems.found:
-        problems.add(Origin(file=loaded.file), "", "no row: write `rows`, or `recipe` and `grid`")
+        if recipe.grid:
+            problems.add(_origin(loaded, "exclude"), "exclude", "leaves no row of the grid")
+        else:
+            problems.add(Origin(file=loaded.file), "", "no row: write `rows`, or `recipe` and `grid`")
     names = [each.name for each in rows]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         problems.add(_origin(loaded, "grid"), "grid", f"two rows would be called `{name}`; rename the named one")
@@ -123,8 +126,11 @@ def _of_grid(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Iterato
         problems.add(_origin(loaded, "grid"), "grid", "no `recipe` at the top of the study, which the grid would vary")
         return
     for key, values in recipe.grid.items():
-        if not values or any(values.count(value) > 1 for value in values):
-            problems.add(_origin(loaded, f"grid.{key}"), f"grid.{key}", "a list of values that differ is expected")
+        twice = [value for value in values if values.count(value) > 1]
+        if twice or not values:
+            found = f"found `{shown_value(twice[0])}` twice; " if twice else ""
+            text = f"{found}a list of values that differ is expected"
+            problems.add(_origin(loaded, f"grid.{key}"), f"grid.{key}", text)
     _check_known(loaded, recipe, problems)
     labels = {key: recipe.labels.get(key, key) for key in recipe.grid}
     for combination in itertools.product(*recipe.grid.values()):

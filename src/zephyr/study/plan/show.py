@@ -87,6 +87,8 @@ def _row_state(row: StudyRow, runs: Sequence[PlannedRun]) -> Text:
     done = sum(each.work.loaded.run_dir in last and each.finished for each in runs)
     if done == len(last):
         return Text("finished", style="green")
+    if any(each.state.state == "failed" for each in runs):
+        return Text("failed", style="red")
     if len(last) > 1:
         return Text(f"{done} of {len(last)} seeds")
     to_do = sum(not each.finished for each in runs)
