@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.recipe import RecipeError, load
+from zephyr.recipe import RecipeError, load, resolved_yaml
 from zephyr.recipe.shipped import shipped_recipes
 from zephyr.study import figures_known
 from zephyr.study.expand import Study, expand
@@ -98,8 +98,6 @@ def test_values_may_name_recipes_from_the_study_s_folder(tiny: Path) -> None:
 
 
 def test_the_recipe_s_directory_is_left_to_another_run_that_is_there(tiny: Path) -> None:
-    from zephyr.recipe import resolved_yaml
-
     taken = load(tiny / "dpo.yaml", ["beta=0.7"], outputs=tiny / "outputs")
     taken.run_dir.mkdir(parents=True)
     (taken.run_dir / "recipe.yaml").write_text(resolved_yaml(taken))
@@ -170,3 +168,31 @@ def test_every_figure_that_training_reports_or_a_table_compares_is_known() -> No
     assert {f"time/{each}" for each in meter.KINDS} < set(figures_known.OF_TRAINING)
     for benchmark, path in EARNED:
         assert "/".join(path) in (*figures_known.FIGURES[benchmark], *figures_known.OF_ANY_BENCHMARK)
+
+
+def test_a_study_means_the_same_read_from_its_own_directory(tiny: Path) -> None:
+    (tiny / "studies").mkdir()
+    file = tiny / "studies" / "study.yaml"
+    rows = "  straight: {recipe: ../dpo.yaml, set: {model.model_name_or_path: ../cpt.yaml}}\n"
+    grid = "recipe: ../dpo.yaml\ngrid: {model.model_name_or_path: [../sft.yaml, ../cpt.yaml]}\n"
+    file.write_text(f"stage: study\ntitle: t\nrows:\n{rows}{grid}")
+    loaded = load(file, outputs=tiny / "o")
+    loaded.run_dir.mkdir(parents=True)
+    (loaded.run_dir / "recipe.yaml").write_text(resolved_yaml(loaded))
+    again = expand(load(loaded.run_dir, outputs=tiny / "o"), outputs=tiny / "o")
+    assert [each.loaded.run_dir for each in again.works] == [
+        each.loaded.run_dir for each in expand(loaded, outputs=tiny / "o").works
+    ]
+    assert again.loaded.run_dir == loaded.run_dir
+
+
+def test_a_model_that_is_there_is_found_from_the_study_s_folder(tiny: Path) -> None:
+    (tiny / "mymodel").mkdir()
+    (tiny / "evaluate.yaml").write_text(
+        "stage: evaluate\nseed: 1\nmodels: {x: sft.yaml}\nbenchmarks: {leaderboard: {}}\n"
+    )
+    for name in ("mymodel", "./mymodel", str(tiny / "mymodel")):
+        study = expanded(tiny, f"evaluate: evaluate.yaml\nrows: {{a: {{model: {name}}}}}\n")
+        assert study.works[0].loaded.recipe.models == {"model": str(tiny / "mymodel")}  # type: ignore[union-attr]
+    said = refusal(tiny, "evaluate: evaluate.yaml\nrows: {a: {model: ./nomodel}}\n")
+    assert "there is no directory `./nomodel`; one with a model is expected, or a Hub id" in said

@@ -15,6 +15,7 @@ from zephyr.recipe.overrides import apply, unknown
 from zephyr.recipe.problems import Origin, Parts, Problem, RecipeError, dotted, listed, shown
 from zephyr.recipe.reader import Document
 from zephyr.recipe.references import (
+    LOCAL_FILES,
     TEMPLATES,
     WORDINGS,
     absolute,
@@ -192,6 +193,8 @@ def _resolve(
 ) -> tuple[dict[str, Any], tuple[Input, ...]]:
     """The data with every local path absolute and every recipe replaced by what it makes; and those recipes."""
     data, inputs = copy.deepcopy(document.data), []
+    if stage == "study":
+        _make_settings_absolute(data, document, file)
     known = {each.field: each for each in before.inputs} if before else {}
     for parts, text, kind in references(stage, document.data):
         origin = document.mark(parts).origin
@@ -214,6 +217,17 @@ def _resolve(
         elif kind != "file" or text not in named:
             _put(data, parts, str(found) if found else absolute(text, origin, file))
     return data, tuple(inputs)
+
+
+def _make_settings_absolute(data: dict[str, Any], document: Document, file: Path) -> None:
+    """Makes the paths that a study's rows and grid set absolute, so that they mean the same in its directory."""
+    for parts, value in list(leaves({key: data[key] for key in ("rows", "grid") if key in data})):
+        if not isinstance(value, str) or parts[-1] == "recipe":
+            continue
+        is_path = names_a_recipe(value) or value.startswith(("./", "../", "~")) or value.endswith(LOCAL_FILES)
+        found = locate(value, document.mark(parts).origin, file) if is_path or parts[-1] == "model" else None
+        if found:
+            _put(data, parts, str(found))
 
 
 def _put(data: Any, parts: Parts, value: str, kind: str = "") -> None:

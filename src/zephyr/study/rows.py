@@ -168,6 +168,8 @@ def shown_value(value: Any) -> str:
     """A value of an axis in a row's name."""
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, str) and value.startswith("/"):
+        return shown(Path(value))
     if isinstance(value, dict):
         return " ".join(f"{key} {shown_value(inner)}" for key, inner in value.items())
     if value is None or isinstance(value, bool):
