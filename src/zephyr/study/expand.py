@@ -110,7 +110,7 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
     """
     recipe = loaded.recipe
     assert isinstance(recipe, StudyRecipe)
-    wanted, problems = wanted_rows(loaded), Problems()
+    wanted, problems = wanted_rows(loaded, everywhere), Problems()
     read = partial(load, outputs=outputs, known=Known())
     _check_evaluate(loaded, recipe, read, problems)
     seeds: Sequence[int | None] = recipe.seeds or [None]
