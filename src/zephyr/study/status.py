@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from zephyr.made_of import Known, outdated
 from zephyr.run import run_name, shown
 from zephyr.study.expand import Study, Work
 from zephyr.study.state import RunState, states_of
@@ -34,6 +35,11 @@ def show_status(study: Study, console: Console) -> None:
         finished = sum(states[each.loaded.run_dir].state == "finished" for each in runs)
         table.add_row(row.name, f"{finished}/{len(runs)}", Text(state, style=STYLES[state]), what)
     console.print(table)
+    known: Known = {}
+    of_old = {run_dir for each in study.works for run_dir in outdated(each.loaded, known)}
+    if of_old:
+        text = f"{len(of_old)} of the finished runs {'is' if len(of_old) == 1 else 'are'} out of date: files that "
+        console.print(f"\n{text}they were made of have changed; `zephyr run` names them", highlight=False)
 
 
 def row_state(runs: list[Work], states: Mapping[Path, RunState]) -> tuple[str, str]:
