@@ -9,7 +9,6 @@ difference of a step's loss first. Last figures: benchmarks/README.md.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import statistics
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from dpo_speed import quiet
 from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, set_seed
 from trl import SFTConfig, SFTTrainer
@@ -205,16 +205,6 @@ def ours(folder: Path, way: str, length: int, number: int) -> np.ndarray:
         execute(loaded)
     rows = [json.loads(line) for line in (loaded.run_dir / "metrics.jsonl").open()]
     return np.array([row["loss"] for row in rows if "loss" in row])
-
-
-@contextlib.contextmanager
-def quiet() -> Any:
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        yield
 
 
 if __name__ == "__main__":

@@ -20,6 +20,27 @@ generation: {max_new_tokens: 8}
 CATEGORIES = ("math", "writing")
 PROMPTS = 20
 
+BROKEN = """\
+stage: study
+title: Small
+recipe: dpo.yaml
+rows:
+  dSFT: {recipe: sft.yaml}
+  broken: {recipe: broken.yaml}
+  on broken: {set: {model.model_name_or_path: broken.yaml}}
+grid: {beta: [0.1, 0.5]}
+columns: [eval_loss, eval_rewards/accuracies]
+"""
+"""Six runs, one of which fails."""
+
+
+def write_broken(folder: Path) -> Path:
+    """Writes a study beside the tiny recipes, and a recipe whose rows can't be trained on, which its run finds out."""
+    (folder / "broken.yaml").write_text("extends: sft.yaml\ndata: {train: [{path: empty.jsonl}]}\n")
+    (folder / "empty.jsonl").write_text('{"messages": []}\n' * 8)
+    (folder / "study.yaml").write_text(BROKEN)
+    return folder
+
 
 def made_up(folder: Path, text: str, *overrides: str) -> Study:
     """The study of a text beside the tiny recipes, evaluated on a world."""

@@ -7,30 +7,17 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import write_tiny
+from tests.made_study import write_broken
 from tests.slurm.test_two_nodes import CLUSTER, called, state, wait
 
 pytestmark = pytest.mark.skipif("ZEPHYR_SLURM" not in os.environ, reason="needs the Slurm of `make test-slurm`")
-STUDY = """\
-stage: study
-title: Small
-recipe: dpo.yaml
-rows:
-  dSFT: {recipe: sft.yaml}
-  broken: {recipe: broken.yaml}
-  on broken: {set: {model.model_name_or_path: broken.yaml}}
-grid: {beta: [0.1, 0.5]}
-columns: [eval_loss]
-"""
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Path) -> Path:
     folder = write_tiny(tmp_path_factory.mktemp("lab"), tiny_tokenizer)
     (folder / "nodes.yaml").write_text(f"time_limit: 0:20:00\n{CLUSTER}")
-    (folder / "broken.yaml").write_text("extends: sft.yaml\ndata: {train: [{path: empty.jsonl}]}\n")
-    (folder / "empty.jsonl").write_text('{"messages": []}\n' * 8)
-    (folder / "study.yaml").write_text(STUDY)
-    return folder
+    return write_broken(folder)
 
 
 def test_runs_are_jobs_that_wait_for_each_other_and_the_table_comes_last(lab: Path) -> None:

@@ -11,28 +11,14 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import write_tiny
-
-STUDY = """\
-stage: study
-title: Small
-recipe: dpo.yaml
-rows:
-  dSFT: {recipe: sft.yaml}
-  broken: {recipe: broken.yaml}
-  on broken: {set: {model.model_name_or_path: broken.yaml}}
-grid: {beta: [0.1, 0.5]}
-columns: [eval_loss, eval_rewards/accuracies]
-"""
+from tests.made_study import write_broken
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Path) -> Path:
     """The tiny recipes, and one whose rows can't be trained on, which only its run finds out."""
     folder = write_tiny(tmp_path_factory.mktemp("lab"), tiny_tokenizer)
-    (folder / "broken.yaml").write_text("extends: sft.yaml\ndata: {train: [{path: empty.jsonl}]}\n")
-    (folder / "empty.jsonl").write_text('{"messages": []}\n' * 8)
-    (folder / "study.yaml").write_text(STUDY)
-    return folder
+    return write_broken(folder)
 
 
 def command(*words: str) -> list[str]:

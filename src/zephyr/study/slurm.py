@@ -9,7 +9,7 @@ from pathlib import Path
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
 from zephyr.launch.slurm import require_sbatch, run_script_of, submit_all
-from zephyr.run import run_name, shown
+from zephyr.run import refuse_outdated, run_name, shown
 from zephyr.study.directory import begin
 from zephyr.study.expand import Study
 from zephyr.study.run import wanted_works
@@ -26,12 +26,13 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
         print_only: print the jobs' scripts, and write nothing.
 
     Raises:
-        UserError: a mistake in the cluster's file, an unknown row, no sbatch.
+        UserError: a mistake in the cluster's file, an unknown row, a finished run that is out of date, no sbatch.
     """
     cluster = read_cluster(cluster_file)
     works = wanted_works(study, only)
     states = states_of(each.loaded for each in works)
     missing = [each.loaded for each in works if states[each.loaded.run_dir].state != "finished"]
+    refuse_outdated(each.loaded for each in works if states[each.loaded.run_dir].state == "finished")
     if print_only:
         print("\n".join(run_script_of(each, cluster, cluster_file) for each in missing), end="")
         return

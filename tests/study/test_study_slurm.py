@@ -1,0 +1,22 @@
+"""A study for Slurm, before anything is submitted; tests/slurm has a real one."""
+
+from pathlib import Path
+
+import pytest
+from tests.test_run import finished
+
+from zephyr.errors import UserError
+from zephyr.recipe import load
+from zephyr.study.expand import expand
+from zephyr.study.slurm import submit_study
+
+
+def test_runs_that_are_out_of_date_are_refused_as_they_are_here(tiny: Path) -> None:
+    (tiny / "study.yaml").write_text("stage: study\ntitle: Small\nrows: {dDPO: {recipe: dpo.yaml}}\n")
+    (tiny / "cluster.yaml").write_text("time_limit: 1:00:00\ngpus: none\n")
+    for stage in ("cpt", "sft"):
+        finished(tiny / f"{stage}.yaml", tiny / "outputs")
+    (tiny / "text.jsonl").write_text('{"text": "another"}\n')
+    study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
+    with pytest.raises(UserError, match="2 finished runs were made of something else"):
+        submit_study(study, tiny / "cluster.yaml", print_only=True)
