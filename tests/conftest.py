@@ -1,6 +1,9 @@
 """What tests of several folders share: a tiny tokenizer, tiny rows, tiny recipes."""
 
 import json
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,34 @@ WORDS = (
     "the", "red", "ball", "is", "in", "box", "what", "colour", "where", "does", "ana",
     "live", "she", "lives", "near", "sea", "hello", "world", "answer", "question",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def leaves_the_process_as_it_was() -> Iterator[None]:
+    """Tests share a process, in an order that differs from machine to machine: none may change it for the next."""
+    before = settings_of_the_process()
+    yield
+    after = settings_of_the_process()
+    assert {name: after[name] for name in before} == before
+
+
+def settings_of_the_process() -> dict[str, object]:
+    """Variables that runs read and, once torch is there, its threads, on which the last digit of a sum depends."""
+    names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "ZEPHYR_OUTPUTS", "ZEPHYR_CACHE")
+    found: dict[str, object] = {name: os.environ.get(name) for name in names}
+    torch = sys.modules.get("torch")
+    return found if torch is None else {**found, "threads of torch": torch.get_num_threads()}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For models so small that several threads only wait for one another."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

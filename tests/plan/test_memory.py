@@ -32,10 +32,7 @@ def benchmark(name: str) -> Any:
 
 
 @pytest.mark.parametrize("case", [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18])
-def test_what_autograd_keeps_is_what_the_formula_says(case: int):
-    import torch
-
-    torch.set_num_threads(1)
+def test_what_autograd_keeps_is_what_the_formula_says(case: int, one_thread: None):
     measure = benchmark("memory")
     setting = list(measure.cases())[case]
     counted = measure.measured_kept(setting.job)

@@ -1,7 +1,6 @@
 """A model in this process: batches change nothing, draws follow the distribution, lengths are kept."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,7 @@ from zephyr.recipe.teacher import LanguageModel
 from zephyr.teacher.call import Answer, Failure
 from zephyr.teacher.local import Draws, within_top_p
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small a model is slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -56,13 +58,25 @@ def start(directory: Path, output: Path, devices: tuple[str, ...], having: Slots
             handle = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=opened, stderr=opened, env=environment,
                                       preexec_fn=_end_with_parent)  # fmt: skip
         return Process(handle=handle)
-    if having.threads and "OMP_NUM_THREADS" not in os.environ:
-        os.environ["OMP_NUM_THREADS"] = str(having.threads)  # read once, when the server imports torch
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["zephyr.study.imported"])
     process = context.Process(target=_run, args=(str(directory), str(output)), name=directory.name)
-    process.start()
+    with _threads(having.threads):
+        process.start()
     return Process(handle=process)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Has a server that starts within, which reads it when it imports torch, compute with so many threads."""
+    if not number or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(number)
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 def _run(directory: str, output: str) -> None:
