@@ -33,7 +33,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from zephyr.data.template import template_source
+from zephyr.data.tokens.template import template_source
 from zephyr.recipe import load
 from zephyr.run import execute
 from zephyr.train import products

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import teacher_served
 
-from zephyr.data.feedback import run
+from zephyr.data.feedback.stage import run
 from zephyr.recipe.feedback import FeedbackRecipe, Judging
 from zephyr.recipe.sections import Source
 from zephyr.recipe.teacher import LanguageModel, Sampling

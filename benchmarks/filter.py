@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zephyr.data.filter import run
-from zephyr.data.filters.decontaminate import in_text
-from zephyr.data.filters.duplicates import Seen, near_signature
-from zephyr.data.filters.questions import Index, build_index
+from zephyr.data.filter.decontaminate import in_text
+from zephyr.data.filter.duplicates import Seen, near_signature
+from zephyr.data.filter.questions import Index, build_index
+from zephyr.data.filter.stage import run
 from zephyr.data.shapes import recognise
 from zephyr.recipe import load
 from zephyr.recipe.filter import Decontaminate, NearDuplicates, Questions

@@ -60,7 +60,7 @@ def inputs(folder: Path, rows: Path) -> None:
     """A tokenizer of 32,000 words at most, trained on the rows; the rows that both sides take; a recipe."""
     from tokenizers import ByteLevelBPETokenizer
 
-    from zephyr.data.template import template_source
+    from zephyr.data.tokens.template import template_source
 
     model = folder / "model"
     model.mkdir()

@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, set
 from trl import SFTConfig, SFTTrainer
 
 from zephyr.data import prepare
-from zephyr.data.template import template_source
+from zephyr.data.tokens.template import template_source
 from zephyr.recipe import SftRecipe, load
 from zephyr.run import execute
 from zephyr.stages import prepare_environment

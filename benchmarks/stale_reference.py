@@ -58,7 +58,7 @@ def write_inputs(folder: Path) -> None:
     import numpy as np
     from tokenizers import ByteLevelBPETokenizer
 
-    from zephyr.data.template import template_source
+    from zephyr.data.tokens.template import template_source
 
     draw = np.random.default_rng(0)
     words = ["".join(draw.choice(list("abcdefgh"), 3)) for _ in range(60)]

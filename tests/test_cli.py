@@ -95,7 +95,7 @@ def test_the_wheel_holds_recipes_schema_and_templates(tmp_path: Path):
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     recipes = {str(each.relative_to(ROOT)) for each in (ROOT / "recipes").rglob("*") if each.is_file()}
     assert {f"zephyr/{each}" for each in recipes} <= set(names)
-    assert "zephyr/data/templates/zephyr.jinja" in names and "zephyr/report/page.html.jinja" in names
+    assert "zephyr/data/tokens/templates/zephyr.jinja" in names and "zephyr/report/page.html.jinja" in names
 
 
 def test_preview_shows_tokens_and_loss(tiny: Path, capsys: pytest.CaptureFixture):

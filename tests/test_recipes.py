@@ -9,7 +9,7 @@ import pytest
 
 from zephyr.arguments import parser, split_overrides
 from zephyr.catalogue import catalogue, header
-from zephyr.data.template import Template
+from zephyr.data.tokens.template import Template
 from zephyr.plan.plan import as_json, flat, make_plan
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.extends import read_extended

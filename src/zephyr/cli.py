@@ -311,13 +311,13 @@ def is_study(directory: Path) -> bool:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from zephyr.evaluate.score import score_command
+    from zephyr.evaluate.score.command import score_command
 
     score_command(arguments.files, arguments.questions, as_json=arguments.json)
 
 
 def _labels(arguments: argparse.Namespace) -> None:
-    from zephyr.data.label_sources import labels_command
+    from zephyr.data.labels.command import labels_command
 
     labels_command(
         arguments.data, arguments.overrides, split=arguments.split, name=arguments.name, revision=arguments.revision,
@@ -333,7 +333,7 @@ def _chat(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from zephyr.recipe.convert import convert_command
+    from zephyr.recipe.convert.command import convert_command
 
     convert_command(arguments.file, arguments.output, arguments.stage, arguments.processes)
 

@@ -20,7 +20,7 @@ from zephyr.errors import Interrupted, UserError
 from zephyr.made_of import Known, outdated
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
-from zephyr.stages import TRAINING, stage_runner
+from zephyr.stages import TRAINING, leave_processes, stage_runner
 
 log = logging.getLogger("zephyr")
 Status = Literal["new", "finished", "interrupted"]
@@ -125,7 +125,12 @@ def execute(loaded: Loaded) -> dict[str, Any]:
     run = stage_runner(loaded.recipe.stage)
     held = _hold(loaded.run_dir) if is_main_process() else None
     try:
-        return _execute(loaded, run, state, started)
+        result = _execute(loaded, run, state, started)
+        leave_processes()
+        return result
+    except Interrupted:
+        leave_processes()
+        raise
     finally:
         if held is not None:
             os.close(held)

@@ -1,4 +1,7 @@
-"""Which module runs a stage: `stage: dpo` in a recipe is `run` in src/zephyr/train/dpo.py."""
+"""Which module runs a stage: `stage: dpo` in a recipe is `run` in src/zephyr/train/dpo.py.
+
+A stage that has a folder of its own has it in that folder's stage.py: `feedback` in src/zephyr/data/feedback/stage.py.
+"""
 
 import ctypes
 import logging
@@ -14,13 +17,13 @@ from zephyr.errors import UserError
 STAGES = {
     "world": "zephyr.mini.stage",
     "cpt": "zephyr.train.cpt",
-    "dialogues": "zephyr.data.dialogues",
-    "filter": "zephyr.data.filter",
+    "dialogues": "zephyr.data.dialogues.stage",
+    "filter": "zephyr.data.filter.stage",
     "sft": "zephyr.train.sft",
-    "feedback": "zephyr.data.feedback",
-    "binarize": "zephyr.data.binarize",
+    "feedback": "zephyr.data.feedback.stage",
+    "binarize": "zephyr.data.binarize.stage",
     "dpo": "zephyr.train.dpo",
-    "evaluate": "zephyr.evaluate.evaluate",
+    "evaluate": "zephyr.evaluate.stage",
     "report": "zephyr.report.stage",
 }
 TRAINING = ("cpt", "sft", "dpo")
@@ -63,6 +66,22 @@ def prepare_environment() -> None:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
+
+
+def leave_processes() -> None:
+    """Ends the group of processes that trained together, once all of them have come to this point.
+
+    A process that ends within one may abort (its threads still ask for Python when there is none any more), and the
+    launcher then kills the others, whatever they are writing.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    from accelerate import PartialState
+
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()
 
 
 def _keep_freed_memory() -> None:

@@ -6,8 +6,8 @@ import pytest
 from tests.data.scored import completion, four_models, row
 
 from zephyr.cli import main
-from zephyr.data import binarize
-from zephyr.data.strategies import STRATEGIES
+from zephyr.data.binarize import stage as binarize
+from zephyr.data.binarize.strategies import STRATEGIES
 from zephyr.data.ultrafeedback import RATING_NO_NUMBER, TEN_FOR_ONE, TEN_FOR_ONE_DOUBTFUL, corrected, from_ultrafeedback
 from zephyr.data.usable import read_split
 from zephyr.errors import UserError

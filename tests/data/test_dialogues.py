@@ -18,9 +18,9 @@ import yaml
 from tests.data.writing_server import writing
 from tests.teacher.server import requests
 
-from zephyr.data.dialogue_turns import fault_of_instruction, said_by_user
-from zephyr.data.dialogues import run
-from zephyr.data.first_instructions import read_dialogue_wording, read_list, unquoted
+from zephyr.data.dialogues.dialogue import fault_of_instruction, said_by_user
+from zephyr.data.dialogues.first_instructions import read_dialogue_wording, read_list, unquoted
+from zephyr.data.dialogues.stage import run
 from zephyr.data.shapes import check_conversation
 from zephyr.data.turns import prompt_id
 from zephyr.errors import UserError

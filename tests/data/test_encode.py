@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from zephyr.data.encode import encode_conversations, encode_pairs, encode_texts
 from zephyr.data.prepare import load_template
 from zephyr.data.shapes import Preference, with_system_turn
-from zephyr.data.template import Template
-from zephyr.data.tokenize import load_tokenizer
+from zephyr.data.tokens.encode import encode_conversations, encode_pairs, encode_texts
+from zephyr.data.tokens.template import Template
+from zephyr.data.tokens.tokenize import load_tokenizer
 from zephyr.errors import UserError
 
 TALK = [

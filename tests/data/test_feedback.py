@@ -20,8 +20,8 @@ from tests.data.writing_server import deserved, writing
 from tests.teacher.server import requests
 
 from zephyr.data.asking import Guard, SetAside
-from zephyr.data.feedback import models_for, predict_feedback, read_prompts, run
-from zephyr.data.judging import orders
+from zephyr.data.feedback.judging import orders
+from zephyr.data.feedback.stage import models_for, predict_feedback, read_prompts, run
 from zephyr.data.ultrafeedback import from_ultrafeedback
 from zephyr.errors import UserError
 from zephyr.recipe import load

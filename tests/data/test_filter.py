@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.conftest import write_rows
 
-from zephyr.data import filter as stage
-from zephyr.data.filter import run
-from zephyr.data.filters.duplicates import Seen, bands, near_signature
+from zephyr.data.filter import stage
+from zephyr.data.filter.duplicates import Seen, bands, near_signature
+from zephyr.data.filter.stage import run
 from zephyr.errors import UserError
 from zephyr.recipe import load
 from zephyr.recipe.filter import NearDuplicates

@@ -2,12 +2,12 @@
 
 import pytest
 
-from zephyr.data.filters.format import debris
-from zephyr.data.filters.helpfulness import cut_off, repeated_share, unhelpful
-from zephyr.data.filters.language import foreign
-from zephyr.data.filters.length import out_of_bounds
-from zephyr.data.filters.structure import broken, cut_unanswered
-from zephyr.data.filters.thanks import only_thanks, without_thanks
+from zephyr.data.filter.format import debris
+from zephyr.data.filter.helpfulness import cut_off, repeated_share, unhelpful
+from zephyr.data.filter.language import foreign
+from zephyr.data.filter.length import out_of_bounds
+from zephyr.data.filter.structure import broken, cut_unanswered
+from zephyr.data.filter.thanks import only_thanks, without_thanks
 from zephyr.data.turns import Messages
 from zephyr.recipe.filter import Format, Helpfulness, Language, Length, Structure, Thanks
 

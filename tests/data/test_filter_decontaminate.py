@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.data.filters.decontaminate import contaminated, in_text
-from zephyr.data.filters.questions import Index, build_index
+from zephyr.data.filter.decontaminate import contaminated, in_text
+from zephyr.data.filter.questions import Index, build_index
 from zephyr.errors import UserError
 from zephyr.recipe.filter import Decontaminate, Questions
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zephyr.data.filters.refusals import refusal
+from zephyr.data.filter.refusals import refusal
 from zephyr.recipe.filter import Refusals
 
 ALL = Refusals(families=["identity", "lack", "access", "refusal"])

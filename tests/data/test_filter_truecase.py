@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zephyr.data.filters.truecase import truecase, truecased
+from zephyr.data.filter.truecase import truecase, truecased
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from zephyr.data.judgment import Unreadable, read_judgment, read_rating
-from zephyr.data.rubric import Aspect, Rubric, judge_messages, judgment_schema, read_rubric
+from zephyr.data.feedback.judgment import Unreadable, read_judgment, read_rating
+from zephyr.data.feedback.rubric import Aspect, Rubric, judge_messages, judgment_schema, read_rubric
 from zephyr.data.wording import wording_file
 
 SCALE = {1: "bad", 5: "good"}

@@ -7,9 +7,9 @@ import pytest
 from tests.data.scored import completion, row
 
 from zephyr.cli import main
-from zephyr.data.agreement import agreement
-from zephyr.data.label_sources import collect
-from zephyr.data.labels import EMPTY, IDENTICAL, TRUNCATED, Labels, share, spearman
+from zephyr.data.labels.agreement import agreement
+from zephyr.data.labels.command import collect
+from zephyr.data.labels.figures import EMPTY, IDENTICAL, TRUNCATED, Labels, share, spearman
 from zephyr.data.sources import read
 from zephyr.data.ultrafeedback import from_ultrafeedback
 from zephyr.recipe.sections import Source

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from zephyr.data.pack import fit, shuffled, wrap
+from zephyr.data.tokens.pack import fit, shuffled, wrap
 
 
 def rows(*lengths):

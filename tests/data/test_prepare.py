@@ -8,7 +8,7 @@ import pytest
 
 from zephyr.data import prepare, stored
 from zephyr.data.prepare import prepare_command
-from zephyr.data.tokenize import Tokenizer
+from zephyr.data.tokens.tokenize import Tokenizer
 from zephyr.errors import UserError
 
 

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from zephyr.data.asking import drawn
-from zephyr.data.judging import known_of
-from zephyr.data.principles import draw_principle, read_principles, under_principle
+from zephyr.data.feedback.judging import known_of
+from zephyr.data.feedback.principles import draw_principle, read_principles, under_principle
 from zephyr.data.prompts import Seed
 from zephyr.data.shapes import Unusable
 from zephyr.data.usable import read_rows

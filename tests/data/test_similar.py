@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from zephyr.data.similar import near_duplicates, words
+from zephyr.data.dialogues.similar import near_duplicates, words
 
 
 def rouge_l(a: list[str], b: list[str]) -> float:

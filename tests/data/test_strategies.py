@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 from tests.data.scored import scored
 
-from zephyr.data.strategies import (
+from zephyr.data.binarize.strategies import (
     MARGIN,
     NO_LOWER,
     STRATEGIES,

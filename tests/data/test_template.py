@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from zephyr.data.shapes import with_system_turn
-from zephyr.data.template import ZEPHYR, Template, template_source
+from zephyr.data.tokens.template import ZEPHYR, Template, template_source
 from zephyr.errors import UserError
 
 SINGLE = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from zephyr.data.tokenize import load_tokenizer, require_same_ids
+from zephyr.data.tokens.tokenize import load_tokenizer, require_same_ids
 from zephyr.errors import UserError
 from zephyr.recipe.sections import Model
 

@@ -1,6 +1,6 @@
 import pytest
 
-from zephyr.data.truncate import Pair, truncate_pair
+from zephyr.data.tokens.truncate import Pair, truncate_pair
 
 
 def ids(start, n):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.evaluate.conftest import TEMPLATES, lines
-from zephyr.evaluate.mt_bench import category_of, judge_prompt
-from zephyr.evaluate.mt_bench_files import read_answers, read_questions, read_templates
+from zephyr.evaluate.mt_bench.files import read_answers, read_questions, read_templates
+from zephyr.evaluate.mt_bench.judging import category_of, judge_prompt
 
 PAIR_PROMPT = (
     "<|im_start|>system\nYou rank.\n<|im_end|>\n<|im_start|>user\nTo: {instruction}\n[m]: {output_1}\n"

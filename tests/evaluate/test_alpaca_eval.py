@@ -6,8 +6,7 @@ import pytest
 
 from tests.evaluate.conftest import annotated
 from zephyr.errors import UserError
-from zephyr.evaluate.alpaca_eval import as_seen, is_switched, messages, parse_logprobs, parse_ranking
-from zephyr.evaluate.alpaca_eval_files import (
+from zephyr.evaluate.alpaca_eval.files import (
     V1_BASELINE,
     Output,
     baseline_of,
@@ -18,7 +17,8 @@ from zephyr.evaluate.alpaca_eval_files import (
     write_annotations,
     write_outputs,
 )
-from zephyr.evaluate.alpaca_eval_score import compare, win_rates
+from zephyr.evaluate.alpaca_eval.judging import as_seen, is_switched, messages, parse_logprobs, parse_ranking
+from zephyr.evaluate.alpaca_eval.score import compare, win_rates
 
 TEMPLATE = (
     "<|im_start|>system\nRank.\n<|im_end|>\n<|im_start|>user\nAsked: {instruction}\n"

@@ -10,8 +10,8 @@ from tests.evaluate.replay_server import requests, serving
 from tests.teacher.server import serving as serving_words
 from zephyr.cli import main
 from zephyr.errors import UserError
-from zephyr.evaluate.alpaca_eval import is_switched, messages
-from zephyr.evaluate.alpaca_eval_files import read_annotations, read_outputs
+from zephyr.evaluate.alpaca_eval.files import read_annotations, read_outputs
+from zephyr.evaluate.alpaca_eval.judging import is_switched, messages
 from zephyr.recipe import load
 from zephyr.run import execute
 
@@ -162,8 +162,8 @@ def test_models_behind_an_endpoint_answer_what_is_judged(tmp_path):
 
 
 def test_the_published_annotations_hold_the_baseline(shared):
-    from zephyr.evaluate.alpaca_eval_files import V1_BASELINE, fingerprint
-    from zephyr.evaluate.alpaca_eval_rows import read_baseline
+    from zephyr.evaluate.alpaca_eval.files import V1_BASELINE, fingerprint
+    from zephyr.evaluate.alpaca_eval.rows import read_baseline
     from zephyr.evaluate.published import ALPACA_EVAL_BASELINE, sha256_of
 
     file = shared / "alpaca_eval/zephyr-7b-beta/annotations.json"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from zephyr.evaluate.evaluate import run
 from zephyr.evaluate.generate import answer
 from zephyr.evaluate.generate import load as load_model
-from zephyr.evaluate.world import TEMPERATURES, Outcome, Prompt
-from zephyr.evaluate.world import load as load_benchmark
-from zephyr.evaluate.world_dialogues import _comparisons, _summary
+from zephyr.evaluate.stage import run
+from zephyr.evaluate.world.judging import TEMPERATURES, Outcome, Prompt
+from zephyr.evaluate.world.judging import load as load_benchmark
+from zephyr.evaluate.world.run import _comparisons, _summary
 from zephyr.mini.judge import judge
 from zephyr.mini.teacher import answer as scripted
 from zephyr.mini.world import World

@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluate.benchmark_files import write_mt_bench
 from zephyr.cli import main
-from zephyr.evaluate.mt_bench_files import read_answers
+from zephyr.evaluate.mt_bench.files import read_answers
 from zephyr.recipe import load
 
 torch = pytest.importorskip("torch")

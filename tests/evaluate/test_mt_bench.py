@@ -5,7 +5,15 @@ import pytest
 
 from tests.evaluate.conftest import TEMPLATES, judgment, lines
 from zephyr.errors import UserError
-from zephyr.evaluate.mt_bench import (
+from zephyr.evaluate.mt_bench.files import (
+    read_answers,
+    read_judgments,
+    read_questions,
+    read_templates,
+    write_answers,
+    write_judgments,
+)
+from zephyr.evaluate.mt_bench.judging import (
     TEMPERATURES,
     Question,
     category_of,
@@ -13,14 +21,6 @@ from zephyr.evaluate.mt_bench import (
     parse_score,
     temperature_of,
     template_name,
-)
-from zephyr.evaluate.mt_bench_files import (
-    read_answers,
-    read_judgments,
-    read_questions,
-    read_templates,
-    write_answers,
-    write_judgments,
 )
 
 ESSAY = Question(id=81, category="writing", turns=("Write {x}.", "Now shorter."))

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from tests.evaluate.conftest import judged, judgment, lines
-from zephyr.evaluate.mt_bench_calibration import calibrate, summary
-from zephyr.evaluate.mt_bench_files import read_judgments
+from zephyr.evaluate.mt_bench.calibration import calibrate, summary
+from zephyr.evaluate.mt_bench.files import read_judgments
 
 
 def both(tmp_path, known, ours):

@@ -1,8 +1,8 @@
 import pytest
 
 from tests.evaluate.conftest import judged, judgment, lines
-from zephyr.evaluate.mt_bench_files import read_judgments
-from zephyr.evaluate.mt_bench_score import compare, scores
+from zephyr.evaluate.mt_bench.files import read_judgments
+from zephyr.evaluate.mt_bench.score import compare, scores
 from zephyr.evaluate.statistics import bootstrap_mean
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from zephyr.errors import UserError
-from zephyr.evaluate.evaluate import run
-from zephyr.evaluate.world import Outcome, load
-from zephyr.evaluate.world_wins import against, answered, comparisons, habits_of, preference, summary
+from zephyr.evaluate.stage import run
+from zephyr.evaluate.world.judging import Outcome, load
+from zephyr.evaluate.world.wins import against, answered, comparisons, habits_of, preference, summary
 from zephyr.recipe import Benchmarks, EvaluateRecipe, Generation, WorldBenchmark
 from zephyr.recipe.schema import Habits
 

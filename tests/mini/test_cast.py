@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.mini.small import RECIPE
-from zephyr.data.rubric import LABELS, judge_messages, read_rubric
+from zephyr.data.feedback.rubric import LABELS, judge_messages, read_rubric
 from zephyr.data.wording import SHIPPED, fill
 from zephyr.mini.cast import LOST, Cast, load, reply, write_cast
 from zephyr.mini.grammar import understand

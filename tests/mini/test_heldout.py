@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from tests.mini.small import RECIPE
-from zephyr.data import binarize, dialogues, feedback, filter
+from zephyr.data.binarize import stage as binarize
+from zephyr.data.dialogues import stage as dialogues
+from zephyr.data.feedback import stage as feedback
+from zephyr.data.filter import stage as filter
 from zephyr.data.prepare import prepare
 from zephyr.mini import stage
 from zephyr.mini.grammar import requests_by_text, understand

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.mini.small import RECIPE
-from zephyr.data.rubric import judge_messages, read_rubric
+from zephyr.data.feedback.rubric import judge_messages, read_rubric
 from zephyr.data.wording import SHIPPED
 from zephyr.errors import UserError
 from zephyr.mini import stage

@@ -3,8 +3,8 @@ from dataclasses import fields
 
 import pytest
 
-from zephyr.data.filters.refusals import refusal
-from zephyr.data.filters.truecase import truecased
+from zephyr.data.filter.refusals import refusal
+from zephyr.data.filter.truecase import truecased
 from zephyr.mini.judge import Judgment, judge
 from zephyr.mini.questions import CATEGORIES, ROLES, Request, may_say, requests
 from zephyr.mini.teacher import BOILERPLATE, CAVING, answer

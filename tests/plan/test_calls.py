@@ -7,7 +7,7 @@ import pytest
 from tests.data.writing_server import writing
 
 from zephyr.data.call_steps import dialogue_steps, feedback_steps
-from zephyr.data.feedback import run as run_feedback
+from zephyr.data.feedback.stage import run as run_feedback
 from zephyr.plan.calls import Calls, as_json, calls_of
 from zephyr.plan.plan import as_json as plan_as_json
 from zephyr.plan.plan import make_plan

@@ -10,7 +10,7 @@ import yaml
 from zephyr.cli import main
 from zephyr.errors import UserError
 from zephyr.recipe import load
-from zephyr.recipe.convert import convert, report
+from zephyr.recipe.convert.command import convert, report
 from zephyr.recipe.reader import read
 
 SFT_2023 = """\
@@ -242,7 +242,7 @@ def test_defaults_of_trl_are_written_out(write):
 
 def test_the_defaults_are_those_of_the_installed_trl():
     trl = pytest.importorskip("trl")
-    from zephyr.recipe.convert_from import TRL
+    from zephyr.recipe.convert.origin import TRL
 
     for kind, config in (("sft", trl.SFTConfig), ("dpo", trl.DPOConfig)):
         theirs = config(output_dir="unused", bf16=False, use_cpu=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from tests.made_study import PROMPTS
 
-from zephyr.evaluate import alpaca_eval_score, leaderboard, mt_bench_score
-from zephyr.evaluate.alpaca_eval_files import Annotation
-from zephyr.evaluate.mt_bench_files import Judgment
+from zephyr.evaluate.alpaca_eval import score as alpaca_eval_score
+from zephyr.evaluate.alpaca_eval.files import Annotation
+from zephyr.evaluate.leaderboard import run as leaderboard
+from zephyr.evaluate.mt_bench import score as mt_bench_score
+from zephyr.evaluate.mt_bench.files import Judgment
 from zephyr.report.read import Run
 from zephyr.study.report.columns import Column
 from zephyr.study.report.compare import Compared, on_the_same_questions

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.data.counts import UnusableRow, excerpt, refuse_unusable
-from zephyr.data.store import write_unusable
+from zephyr.data.tokens.store import write_unusable
 from zephyr.errors import UserError
 from zephyr.recipe.teacher import LanguageModel
 from zephyr.teacher.ask import Teacher

@@ -7,9 +7,9 @@ our own (rubric, principles, the user's role) count a token for four characters.
 import math
 from statistics import mean
 
-from zephyr.data.first_instructions import read_dialogue_wording
-from zephyr.data.principles import read_principles
-from zephyr.data.rubric import has_critique, judge_messages, read_rubric
+from zephyr.data.dialogues.first_instructions import read_dialogue_wording
+from zephyr.data.feedback.principles import read_principles
+from zephyr.data.feedback.rubric import has_critique, judge_messages, read_rubric
 from zephyr.data.wording import wording_file
 from zephyr.recipe.dialogues import DialoguesRecipe
 from zephyr.recipe.feedback import FeedbackRecipe

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zephyr.cache import cache_root
-from zephyr.data import store
 from zephyr.data.counts import Counts, UnusableRow, refuse_unusable
-from zephyr.data.sequences import Made, make_pairs, make_sequences
 from zephyr.data.sources import identity
-from zephyr.data.template import Template, template_source
-from zephyr.data.tokenize import Tokenizer, load_tokenizer
+from zephyr.data.tokens import store
+from zephyr.data.tokens.sequences import Made, make_pairs, make_sequences
+from zephyr.data.tokens.template import Template, template_source
+from zephyr.data.tokens.tokenize import Tokenizer, load_tokenizer
 from zephyr.data.usable import Split, part_splits, read_split
 from zephyr.errors import UserError
 from zephyr.recipe.schema import CptRecipe, DpoRecipe, SftRecipe

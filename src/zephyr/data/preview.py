@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from zephyr.data.counts import by_reason, excerpt
-from zephyr.data.encode import NO_LOSS, encode_conversations, encode_pairs, encode_texts
 from zephyr.data.prepare import Prepared, TrainRecipe, load_template, prepare
 from zephyr.data.readers import Row
 from zephyr.data.shapes import Unusable
-from zephyr.data.template import Template
-from zephyr.data.tokenize import Tokenizer, load_tokenizer
-from zephyr.data.truncate import truncate_pair
+from zephyr.data.tokens.encode import NO_LOSS, encode_conversations, encode_pairs, encode_texts
+from zephyr.data.tokens.template import Template
+from zephyr.data.tokens.tokenize import Tokenizer, load_tokenizer
+from zephyr.data.tokens.truncate import truncate_pair
 from zephyr.data.usable import read_rows
 from zephyr.recipe.sections import ChatData, PreferenceData, TextData
 

@@ -6,9 +6,9 @@ for four characters; lengths of questions are the means of the published ones.
 
 from pathlib import Path
 
-from zephyr.evaluate.alpaca_eval import V1, V2
+from zephyr.evaluate.alpaca_eval.judging import V1, V2
 from zephyr.evaluate.asked import models_of, row_names
-from zephyr.evaluate.mt_bench import N_QUESTIONS
+from zephyr.evaluate.mt_bench.judging import N_QUESTIONS
 from zephyr.evaluate.published import (
     ALPACA_EVAL_BASELINE,
     ALPACA_EVAL_PROMPT,

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from zephyr.data.shapes import with_system_turn
-from zephyr.data.template import template_source
+from zephyr.data.tokens.template import template_source
 from zephyr.evaluate.load import load_model
 from zephyr.recipe import Generation
 

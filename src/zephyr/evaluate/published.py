@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zephyr.cache import cache_root
-from zephyr.data.store import locked
+from zephyr.data.tokens.store import locked
 from zephyr.errors import UserError
 
 TIMEOUT_S = 60

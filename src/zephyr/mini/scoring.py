@@ -1,6 +1,6 @@
 """The judge as a language model: reads a judging prompt, looks the facts up, writes the JSON that was asked for.
 
-The form of the prompt is that of `zephyr.data.rubric`: the request and each answer stand in tags of their own.
+The form of the prompt is that of `zephyr.data.feedback.rubric`: the request and each answer stand in tags of their own.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from zephyr.data.binarize.strategies import STRATEGIES
 from zephyr.data.sources import read
-from zephyr.data.strategies import STRATEGIES
 from zephyr.plan.filtering import bytes_of
 from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.sections import Source

@@ -11,8 +11,8 @@ with contextlib.suppress(ModuleNotFoundError):  # an extra that is not installed
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries say as they are imported is the runs' to show
     try:
         prepare_environment()
-        import zephyr.evaluate.evaluate
         import zephyr.evaluate.generate
+        import zephyr.evaluate.stage
         import zephyr.train.cpt
         import zephyr.train.dpo
         import zephyr.train.sft  # noqa: F401

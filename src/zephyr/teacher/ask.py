@@ -174,7 +174,7 @@ def run_rows(
     with ExitStack() as stack:
         teacher = open_teacher(models, budget=budget, folder=folder, offline=offline, stack=stack)
         stack.callback(lambda: teacher.spending.note(["asked", label, teacher.seen()]))
-        progress = stack.enter_context(Progress(teacher, label=label, n_rows=n_rows))
+        progress = stack.enter_context(Progress(teacher.lines, teacher.spending, label=label, n_rows=n_rows))
         done: queue.SimpleQueue[tuple[int, Result] | BaseException | None] = queue.SimpleQueue()
         worker = _Worker(teacher, rows, work, done)
         thread = threading.Thread(target=worker.run, name="teacher", daemon=True)

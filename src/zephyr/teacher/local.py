@@ -125,7 +125,7 @@ def load(settings: LanguageModel) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
-    from zephyr.data.template import template_source
+    from zephyr.data.tokens.template import template_source
     from zephyr.evaluate.load import load_model
 
     transformers_logging.disable_progress_bar()

@@ -4,13 +4,13 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zephyr.teacher.line import Line
 from zephyr.teacher.predict import duration
-
-if TYPE_CHECKING:
-    from zephyr.teacher.ask import Teacher
+from zephyr.teacher.spending import Spending
 
 log = logging.getLogger("zephyr")
 
@@ -24,8 +24,8 @@ TELLING = 0.02
 class Progress:
     """Shows rows done, calls per second, cost, failures and the time left."""
 
-    def __init__(self, teacher: "Teacher", *, label: str, n_rows: int) -> None:
-        self._teacher, self._label, self._n_rows = teacher, label, n_rows
+    def __init__(self, lines: Sequence[Line], spending: Spending, *, label: str, n_rows: int) -> None:
+        self._lines, self._spending, self._label, self._n_rows = lines, spending, label, n_rows
         self._n_done = 0
         self._started = time.monotonic()
         self._bar: Any = None
@@ -72,19 +72,19 @@ class Progress:
 
     def said(self) -> str:
         """Calls, rate, cost and failures, in words."""
-        seen = [each.seen for each in self._teacher.lines]
+        seen = [each.seen for each in self._lines]
         n_cached = sum(each.n_cached for each in seen)
         n_failed = sum(sum(each.failed.values()) for each in seen)
         n_unusable = sum(sum(each.unusable.values()) for each in seen)
-        sent = sum(each.n_answered for each in self._teacher.spending.models.values())
-        sent -= sum(each.n_answered for each in self._teacher.spending.before.values())
+        sent = sum(each.n_answered for each in self._spending.models.values())
+        sent -= sum(each.n_answered for each in self._spending.before.values())
         seconds = max(time.monotonic() - self._started, 1e-6)
         parts = [f"{sent + n_cached:,} calls answered"]
         parts += [f"{sent / seconds:.1f}/s"] if sent else []
         parts += [f"{n_cached:,} from disk"] if n_cached else []
         parts += [f"{n_failed:,} failed"] if n_failed else []
         parts += [f"{n_unusable:,} unusable"] if n_unusable else []
-        parts += [f"cost {self._teacher.spending.cost:.2f}"] if self._teacher.spending.cost else []
+        parts += [f"cost {self._spending.cost:.2f}"] if self._spending.cost else []
         return ", ".join(parts)
 
 

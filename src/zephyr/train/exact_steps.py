@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate.data_loader import DataLoaderShard
 
-from zephyr.data.store import list_lengths
+from zephyr.data.tokens.store import list_lengths
 from zephyr.train.batches import Cut, Micro, StepBatches, Weights
 
 IGNORED = -100

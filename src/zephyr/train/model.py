@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.integrations import deepspeed as deepspeed_integration
 
-from zephyr.data.tokenize import load_tokenizer as rows_tokenizer
-from zephyr.data.tokenize import require_same_ids
+from zephyr.data.tokens.tokenize import load_tokenizer as rows_tokenizer
+from zephyr.data.tokens.tokenize import require_same_ids
 from zephyr.errors import UserError
 from zephyr.plan.stack import ADAPTER_FILE
 from zephyr.recipe import Model

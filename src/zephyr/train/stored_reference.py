@@ -17,7 +17,7 @@ import torch
 import trl.trainer.dpo_trainer as trl_dpo
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 
-from zephyr.data.store import list_lengths
+from zephyr.data.tokens.store import list_lengths
 from zephyr.errors import UserError
 from zephyr.train.output_layer import blockwise
 from zephyr.train.reference_store import Logps, Writer, pair_keys, read

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 
-from zephyr.data.store import list_lengths
+from zephyr.data.tokens.store import list_lengths
 from zephyr.errors import UserError
 from zephyr.train.batches import Weights
 from zephyr.train.padding_free import PaddingFree, why_not

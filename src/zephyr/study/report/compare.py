@@ -7,10 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from zephyr.evaluate import leaderboard
 from zephyr.evaluate.asked import file_of
+from zephyr.evaluate.leaderboard import run as leaderboard
 from zephyr.evaluate.statistics import Difference, clustered_difference
-from zephyr.evaluate.world_wins import preference
+from zephyr.evaluate.world.wins import preference
 from zephyr.report.read import Run
 from zephyr.report.seeds import student_interval
 from zephyr.study.expand import MODEL

@@ -1,0 +1,1 @@
+"""The `binarize` stage and its strategies."""

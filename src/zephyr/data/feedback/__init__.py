@@ -1,0 +1,1 @@
+"""The `feedback` stage: answers, what the judge is asked, and what it said."""

@@ -1,0 +1,1 @@
+"""The label report: what preferences are like, wherever they come from."""

@@ -1,0 +1,1 @@
+"""AlpacaEval: its files, its judge and its figures."""

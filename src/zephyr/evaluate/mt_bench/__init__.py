@@ -1,0 +1,1 @@
+"""MT-Bench: FastChat's files, prompts and figures."""

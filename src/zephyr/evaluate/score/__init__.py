@@ -1,0 +1,1 @@
+"""`zephyr score`: figures of judgments made anywhere."""

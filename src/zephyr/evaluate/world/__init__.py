@@ -1,0 +1,1 @@
+"""The mini world's benchmark: held-out dialogues, judged against the world's facts."""

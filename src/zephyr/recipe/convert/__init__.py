@@ -1,0 +1,1 @@
+"""`zephyr convert`: recipes of other toolkits become ours."""
