@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from zephyr.arguments import split_overrides
-from zephyr.cli import find, main
+from zephyr.cli import main
+from zephyr.named import find
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from zephyr.arguments import TAKE_OVERRIDES, parser, refuse_overrides, shared_options, split_overrides
 from zephyr.errors import REFUSED, Interrupted, Until, UserError
-from zephyr.recipe import Loaded, RecipeError, load
+from zephyr.named import find, is_study, load_named, run_directory, words_of
+from zephyr.recipe import Loaded, load
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.study import StudyRecipe
 
@@ -60,40 +61,6 @@ def say_interrupted(stopped: Interrupted) -> int:
     return 0 if LAUNCHED in os.environ or isinstance(stopped, Until) else INTERRUPTED
 
 
-def find(name: str) -> Path:
-    """The recipe file meant: a path, or the name of a shipped recipe."""
-    from zephyr.recipe.commands import shipped_recipes
-
-    path = Path(name)
-    if path.exists():
-        return path
-    shipped = shipped_recipes()
-    known = {str(each.relative_to(shipped).with_suffix("")): each for each in sorted(shipped.rglob("*.yaml"))}
-    wanted = name.removeprefix("recipes/").removesuffix(".yaml")
-    if wanted in known:
-        return known[wanted]
-    raise UserError(_not_found(name, list(known)))
-
-
-def _not_found(name: str, known: list[str]) -> str:
-    import difflib
-
-    path = Path(name)
-    beside = {each.stem: str(each) for each in sorted(path.parent.glob("*.yaml"))}
-    near = [beside[stem] for stem in difflib.get_close_matches(path.stem, beside, n=2, cutoff=0.75)]
-    near = near or difflib.get_close_matches(
-        name.removeprefix("recipes/").removesuffix(".yaml"), known, n=3, cutoff=0.5
-    )
-    hint = f"  Did you mean {' or '.join(near)}?\n" if near else ""
-    return f"{name}: no such recipe file, and no shipped recipe of that name.\n{hint}  All shipped ones: zephyr recipes"
-
-
-def load_named(arguments: argparse.Namespace) -> Loaded:
-    """The recipe of a command line, with its overrides."""
-    recipe = find(arguments.recipe)
-    return load(recipe, arguments.overrides, everywhere=arguments.everywhere, outputs=arguments.outputs)
-
-
 def _check(arguments: argparse.Namespace) -> int:
     from zephyr.recipe.commands import check
     from zephyr.study.expand import expand
@@ -106,7 +73,9 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     loaded = load_named(arguments)
     if isinstance(loaded.recipe, StudyRecipe):
-        _plan_study(loaded, arguments)
+        from zephyr.study.cli import plan_study
+
+        plan_study(loaded, arguments)
         return
     plan = make_plan(loaded, count=arguments.count)
     if arguments.json:
@@ -117,25 +86,6 @@ def _plan(arguments: argparse.Namespace) -> None:
     from zephyr.plan.show import show
 
     show(plan, Console(), load(find(arguments.diff)) if arguments.diff else None)
-
-
-def _plan_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from zephyr.study.expand import expand
-    from zephyr.study.plan.plan import as_json, make_study_plan
-    from zephyr.study.plan.show import show_study_plan
-
-    for option in ("count", "diff"):
-        if getattr(arguments, option):
-            raise UserError(
-                f"{loaded.file}: --{option} is for a single recipe, such as one of those that this study names"
-            )
-    plan = make_study_plan(expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs))
-    if arguments.json:
-        print(json.dumps(as_json(plan), indent=2))
-        return
-    show_study_plan(plan, Console())
 
 
 def _preview(arguments: argparse.Namespace) -> None:
@@ -178,7 +128,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
         os.environ[OFFLINE] = "1"  # for the inputs too, which run in processes of their own
     if isinstance(loaded.recipe, StudyRecipe):
-        return _run_study(loaded, arguments)
+        from zephyr.study.cli import run_or_submit
+
+        return run_or_submit(loaded, arguments)
     if arguments.only or arguments.keep_going or arguments.jobs or arguments.devices:
         raise UserError(f"{loaded.file}: --only, --keep-going, --jobs and --devices are for studies")
     if arguments.slurm:
@@ -201,41 +153,13 @@ def _run(arguments: argparse.Namespace) -> int:
     return failed or (0 if status(loaded) == "finished" else INTERRUPTED)
 
 
-def _run_study(loaded: Loaded, arguments: argparse.Namespace) -> int:
-    from zephyr.study.expand import expand
-    from zephyr.study.run import run_study
-    from zephyr.study.slots import slots
-
-    study = expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs)
-    if arguments.slurm:
-        from zephyr.study.slurm import submit_study
-
-        submit_study(study, arguments.slurm, only=arguments.only, print_only=arguments.print)
-        return 0
-    if arguments.print:
-        raise UserError(f"{loaded.file}: a study is no single command; `zephyr plan` shows the runs it takes")
-    return run_study(
-        study, slots(arguments.devices, arguments.jobs), only=arguments.only, keep_going=arguments.keep_going
-    )
-
-
 def _status(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from zephyr.study.expand import expand
-    from zephyr.study.status import show_status
+    from zephyr.study.cli import study_status
 
     loaded = load_named(arguments)
     if not isinstance(loaded.recipe, StudyRecipe):
         raise UserError(f"{loaded.file}: `stage: {loaded.recipe.stage}`; status is of studies, `zephyr plan` of a run")
-    show_status(expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs), Console())
-
-
-def words_of(arguments: argparse.Namespace) -> list[str]:
-    """The recipe, overrides and shared options, as they go to another `zephyr run` of the same recipe."""
-    everywhere = [word for pair in arguments.everywhere for word in ("--everywhere", pair)]
-    outputs = ["--outputs", str(arguments.outputs)] if arguments.outputs else []
-    return [arguments.recipe, *arguments.overrides, *everywhere, *outputs]
+    study_status(loaded, arguments)
 
 
 def print_command(loaded: Loaded, words: list[str]) -> None:
@@ -277,37 +201,15 @@ def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from zephyr.report.stage import report_directory
-
     directory = run_directory(arguments.run)
-    if not is_study(directory):
+    if is_study(directory):
+        from zephyr.study.cli import report_study
+
+        report_study(directory)
+    else:
+        from zephyr.report.stage import report_directory
+
         report_directory(directory)
-        return
-    from rich.console import Console
-
-    from zephyr.study.directory import reopen
-    from zephyr.study.report import show, write_report
-
-    study = reopen(directory)
-    write_report(study)
-    show(study, Console())
-
-
-def run_directory(name: str) -> Path:
-    """The directory that a command line names: itself, or that of a recipe's run."""
-    if Path(name).is_dir():
-        return Path(name).resolve()
-    try:
-        return load(find(name)).run_dir
-    except RecipeError:
-        raise
-    except UserError:
-        return Path(name).resolve()  # that no run is there is said with what there is
-
-
-def is_study(directory: Path) -> bool:
-    """Whether a directory is that of a study."""
-    return (directory / "recipe.yaml").is_file() and load(directory).recipe.stage == "study"
 
 
 def _score(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,63 @@
+"""What the words of a command line name: a recipe, or the directory of a run."""
+
+import argparse
+import difflib
+from pathlib import Path
+
+from zephyr.errors import UserError
+from zephyr.recipe import Loaded, RecipeError, load
+from zephyr.recipe.shipped import shipped_recipes
+
+
+def find(name: str) -> Path:
+    """The recipe file meant: a path, or the name of a shipped recipe."""
+    path = Path(name)
+    if path.exists():
+        return path
+    shipped = shipped_recipes()
+    known = {str(each.relative_to(shipped).with_suffix("")): each for each in sorted(shipped.rglob("*.yaml"))}
+    wanted = name.removeprefix("recipes/").removesuffix(".yaml")
+    if wanted in known:
+        return known[wanted]
+    raise UserError(_not_found(name, list(known)))
+
+
+def _not_found(name: str, known: list[str]) -> str:
+    path = Path(name)
+    beside = {each.stem: str(each) for each in sorted(path.parent.glob("*.yaml"))}
+    near = [beside[stem] for stem in difflib.get_close_matches(path.stem, beside, n=2, cutoff=0.75)]
+    near = near or difflib.get_close_matches(
+        name.removeprefix("recipes/").removesuffix(".yaml"), known, n=3, cutoff=0.5
+    )
+    hint = f"  Did you mean {' or '.join(near)}?\n" if near else ""
+    return f"{name}: no such recipe file, and no shipped recipe of that name.\n{hint}  All shipped ones: zephyr recipes"
+
+
+def load_named(arguments: argparse.Namespace) -> Loaded:
+    """The recipe of a command line, with its overrides."""
+    recipe = find(arguments.recipe)
+    return load(recipe, arguments.overrides, everywhere=arguments.everywhere, outputs=arguments.outputs)
+
+
+def words_of(arguments: argparse.Namespace) -> list[str]:
+    """The recipe, overrides and shared options, as they go to another `zephyr run` of the same recipe."""
+    everywhere = [word for pair in arguments.everywhere for word in ("--everywhere", pair)]
+    outputs = ["--outputs", str(arguments.outputs)] if arguments.outputs else []
+    return [arguments.recipe, *arguments.overrides, *everywhere, *outputs]
+
+
+def run_directory(name: str) -> Path:
+    """The directory that a command line names: itself, or that of a recipe's run."""
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    try:
+        return load(find(name)).run_dir
+    except RecipeError:
+        raise
+    except UserError:
+        return Path(name).resolve()  # that no run is there is said with what there is
+
+
+def is_study(directory: Path) -> bool:
+    """Whether a directory is that of a study."""
+    return (directory / "recipe.yaml").is_file() and load(directory).recipe.stage == "study"
