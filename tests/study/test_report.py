@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 from tests.browser import CHROMIUM, chromium, measured
 from tests.made_study import begin, finish, made_up
+from tests.test_run import finished
 
-from zephyr.study.expand import Study
+from zephyr.recipe import load
+from zephyr.study.expand import Study, expand
 from zephyr.study.report import show, write_report
 from zephyr.study.report.page import NO_PICTURES
 
@@ -265,3 +267,16 @@ def test_a_grid_of_three_axes_says_that_it_has_no_picture(tiny: Path) -> None:
     finish(study, lambda row, seed: 6.0 + len(row) / 10)
     page, _, _, _ = read(study)
     assert "A grid of 3 axes (beta, loss_type, warmup_steps) has no picture" in page
+
+
+def test_figures_of_runs_that_are_out_of_date_are_said_to_be(tiny: Path) -> None:
+    text = "stage: study\ntitle: Small\nrows: {dSFT: {recipe: sft.yaml}, other: {recipe: cpt.yaml, set: {seed: 5}}}\n"
+    (tiny / "study.yaml").write_text(text + "columns: [eval_loss]\n")
+    for stage in ("cpt", "sft"):
+        finished(tiny / f"{stage}.yaml", tiny / "outputs")
+    study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
+    assert "Out of date" not in read(study)[0] + shown(study, 100)
+    (tiny / "chat.jsonl").write_text((tiny / "chat.jsonl").read_text().replace("the", "this"))
+    page, markdown, data, _ = read(study)
+    assert data["notes"][0].splitlines()[0] == "Out of date: figures of dSFT"
+    assert all("chat.jsonl, changed since" in each for each in (page, markdown, " ".join(shown(study, 100).split())))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zephyr.made_of import Known, outdated
 from zephyr.recipe import DpoRecipe
 from zephyr.report import score_tables
 from zephyr.report.read import Run
@@ -55,6 +56,8 @@ class Report:
     tabled: Tabled
     unknown: tuple[str, ...]
     """Columns that no run has."""
+    outdated: str
+    """Which figures are of an earlier state of the files that their runs were made of; empty when none are."""
     unfinished: str
     """How many rows are not finished; empty when all are."""
     table: Table
@@ -79,7 +82,7 @@ class Report:
     def notes(self) -> tuple[str, ...]:
         """What must be said first; a note may have several lines."""
         unfinished = "\n".join([self.unfinished, *reasons(self.tabled.outcome)])
-        return (*self.unknown, *([unfinished] if self.unfinished else []))
+        return tuple(each for each in (*self.unknown, self.outdated, unfinished if self.unfinished else "") if each)
 
     @property
     def works(self) -> tuple[WorkOutcome, ...]:
@@ -98,6 +101,7 @@ def contents(study: Study) -> Report:
         title=study.recipe.title,
         tabled=tabled,
         unknown=unknown,
+        outdated=_outdated(outcome),
         unfinished=_unfinished(outcome),
         table=main_table(tabled),
         brief=in_brief(tabled, columns[0]) if columns and len(outcome.rows) > FEW_ROWS else (),
@@ -117,6 +121,20 @@ def contents(study: Study) -> Report:
 def _trains_by_dpo(study: Study) -> bool:
     """Whether any row does, which is what the cautions are about."""
     return any(isinstance(each.loaded.recipe, DpoRecipe) for each in study.works)
+
+
+def _outdated(outcome: StudyOutcome) -> str:
+    """Which figures are of an earlier state of the files that their runs were made of, and why."""
+    known: Known = {}
+    found: dict[Path, str] = {}
+    for each in outcome.works:
+        found |= outdated(each.work.loaded, known)
+    if not found:
+        return ""
+    rows = dict.fromkeys(row for each in outcome.works if each.work.loaded.run_dir in found for row in each.rows)
+    reasons = [f"{shown(directory)} {reason}" for directory, reason in found.items()]
+    more = [f"and {times(len(found) - SEVERAL, 'more run')}"] if len(found) > SEVERAL else []
+    return "\n".join(["Out of date: figures of " + ", ".join(rows), *reasons[:SEVERAL], *more])
 
 
 def _unfinished(outcome: StudyOutcome) -> str:

@@ -70,7 +70,17 @@ def _words(report: Report) -> list[str]:
     said = "\n".join(report.brief or (report.sentences.get(first.title, ()) if first else ()))
     shape = "\n".join(report.beside.shape) if report.beside else ""
     return [
-        text for text in (said, shape, *_warnings(report), *report.cautions, report.saving, *report.unknown) if text
+        text
+        for text in (
+            said,
+            shape,
+            *_warnings(report),
+            *report.cautions,
+            report.saving,
+            *report.unknown,
+            report.outdated,
+        )
+        if text
     ]
 
 
