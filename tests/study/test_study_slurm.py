@@ -20,3 +20,20 @@ def test_runs_that_are_out_of_date_are_refused_as_they_are_here(tiny: Path) -> N
     study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
     with pytest.raises(UserError, match="2 finished runs were made of something else"):
         submit_study(study, tiny / "cluster.yaml", print_only=True)
+
+
+def test_what_would_be_submitted_is_printed_with_what_waits_for_what(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    (tiny / "study.yaml").write_text("stage: study\ntitle: Small\nrecipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\n")
+    (tiny / "cluster.yaml").write_text("time_limit: 1:00:00\ngpus: none\n")
+    finished(tiny / "cpt.yaml", tiny / "outputs")
+    study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
+    submit_study(study, tiny / "cluster.yaml", print_only=True)
+    said = capsys.readouterr().out
+    heads = [line.split(": ")[1] for line in said.splitlines() if line.startswith("# ---- job")]
+    name = tiny.name
+    assert heads[0] == f"{name}/sft"
+    assert [each.partition(", ")[2] for each in heads[1:]] == [
+        "after job 1 (afterok)", "after job 1 (afterok)", "after all others, however they ended (afterany)",
+    ]  # fmt: skip
+    assert said.count("#!/bin/bash") == 4 and "zephyr report" in said.rpartition("# ---- job")[2]
+    assert not study.loaded.run_dir.exists()

@@ -179,10 +179,10 @@ def _directives(job: Job) -> list[str]:
         "--requeue",
         f"--signal=USR1@{job.cluster.warning_s}",
     ]
-    return [_quoted(option) for option in options]
+    return [quoted(option) for option in options]
 
 
-def _quoted(option: str) -> str:
+def quoted(option: str) -> str:
     """As sbatch reads a line: a value with spaces in double quotes."""
     name, equals, value = option.partition("=")
     return f'{name}="{value}"' if equals and any(sign in value for sign in " \t'#") else option

@@ -3,12 +3,13 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
-from zephyr.launch.slurm import require_sbatch, run_script_of, submit_all
+from zephyr.launch.slurm import quoted, require_sbatch, run_script_of, submit_all
+from zephyr.recipe import Loaded
 from zephyr.run import refuse_outdated, run_name, shown
 from zephyr.study.directory import begin
 from zephyr.study.expand import Study
@@ -34,7 +35,7 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
     missing = [each.loaded for each in works if states[each.loaded.run_dir].state != "finished"]
     refuse_outdated(each.loaded for each in works if states[each.loaded.run_dir].state == "finished")
     if print_only:
-        print("\n".join(run_script_of(each, cluster, cluster_file) for each in missing), end="")
+        print("\n".join(_scripts(study, missing, cluster, cluster_file)), end="")
         return
     require_sbatch(study.loaded, cluster_file)
     begin(study)
@@ -48,21 +49,39 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
     print(f"  cancel   scancel {' '.join([*jobs.values(), number])}   (the same command continues)")
 
 
-def _submit_table(study: Study, cluster: Cluster, jobs: Sequence[str]) -> str:
-    """Submits `zephyr report`, after all the jobs have ended in whatever way; returns its job's number."""
+def _scripts(study: Study, missing: Sequence[Loaded], cluster: Cluster, cluster_file: Path) -> Iterator[str]:
+    """Every job's script, below a line that says after which of the others it starts."""
+    number = {each.run_dir: n for n, each in enumerate(missing, 1)}
+    for each in missing:
+        needs = dict.fromkeys(number[item.loaded.run_dir] for item in each.inputs if item.loaded.run_dir in number)
+        after = f", after {' and '.join(f'job {n}' for n in needs)} (afterok)" if needs else ""
+        yield f"# ---- job {number[each.run_dir]} of {len(missing) + 1}: {run_name(each)}{after}"
+        yield run_script_of(each, cluster, cluster_file)
+    after = ", after all others, however they ended (afterany)" if missing else ""
+    yield f"# ---- job {len(missing) + 1} of {len(missing) + 1}: the table{after}"
+    yield _table_script(study, cluster)
+
+
+def _table_script(study: Study, cluster: Cluster) -> str:
+    """The batch script of `zephyr report`."""
     directory = study.loaded.run_dir
-    zephyr = Path(sys.executable).with_name("zephyr")
-    lines = [f"module load {shlex.quote(each)}" for each in cluster.modules] + cluster.setup
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in cluster.environment.items()]
-    lines.append(f"exec {shlex.quote(str(zephyr))} report {shlex.quote(str(directory))}")
-    after = [f"--dependency=afterany:{':'.join(jobs)}"] if jobs else []
     options = [f"--job-name={run_name(study.loaded)}", "--nodes=1", "--ntasks=1", *directives(cluster, 0),
                f"--chdir={Path.cwd()}", f"--output={directory}/slurm-%j.out"]  # fmt: skip
-    script = "\n".join(["#!/bin/bash -l" if cluster.modules else "#!/bin/bash", *lines, ""])
-    done = subprocess.run(
-        ["sbatch", "--parsable", *after, *options], input=script, capture_output=True, text=True, check=False
-    )
+    lines = [f"#SBATCH {quoted(each)}" for each in options]
+    lines += [f"module load {shlex.quote(each)}" for each in cluster.modules] + cluster.setup
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in cluster.environment.items()]
+    zephyr = Path(sys.executable).with_name("zephyr")
+    lines.append(f"exec {shlex.quote(str(zephyr))} report {shlex.quote(str(directory))}")
+    return "\n".join(["#!/bin/bash -l" if cluster.modules else "#!/bin/bash", *lines, ""])
+
+
+def _submit_table(study: Study, cluster: Cluster, jobs: Sequence[str]) -> str:
+    """Submits `zephyr report`, after all the jobs have ended in whatever way; returns its job's number."""
+    after = [f"--dependency=afterany:{':'.join(jobs)}"] if jobs else []
+    words = ["sbatch", "--parsable", *after]
+    done = subprocess.run(words, input=_table_script(study, cluster), capture_output=True, text=True, check=False)
     if done.returncode != 0:
+        by_hand = f"zephyr report {shown(study.loaded.run_dir)}"
         raise UserError(f"sbatch refused the job that makes the table:\n    {done.stderr.strip()}\n"
-                        f"  Make it by hand when the others have ended: zephyr report {shown(directory)}")  # fmt: skip
+                        f"  Make it by hand when the others have ended: {by_hand}")  # fmt: skip
     return done.stdout.strip().split(";")[0]
