@@ -24,7 +24,6 @@ class Watch:
     def __init__(self, study: Study, works: Sequence[Work], finished: set[Path], console: Console) -> None:
         self.study, self.console = study, console
         self.n_works, self.n_done = len(works), len(finished)
-        self.place = {each.loaded.run_dir: n for n, each in enumerate(works, 1)}
         self.labels = labels(works)
         self.width = max(map(len, self.labels.values()), default=0)
         self.began, self.ticked = time.monotonic(), 0.0
@@ -68,7 +67,7 @@ class Watch:
     def finished(self, work: Work, seconds: float) -> None:
         """A run has its result."""
         self.n_done += 1
-        self._line(work, f"{seconds:.0f} s", "")
+        self._line(work, f"{seconds:.0f} s", "", ended=True)
 
     def failed(self, work: Work, seconds: float, why: str) -> None:
         """A run ended without."""
@@ -93,9 +92,10 @@ class Watch:
             text = f"The same command goes on with what is missing: {command_of(self.study)}"
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _line(self, work: Work, time_taken: str, what: str) -> None:
-        label = self.labels[work.loaded.run_dir]
-        place = f"{self.place[work.loaded.run_dir]:>{len(str(self.n_works))}}/{self.n_works}"
+    def _line(self, work: Work, time_taken: str, what: str, *, ended: bool = False) -> None:
+        """`3/21  mini/dpo, beta 0.1   24 s`: the first number is how many are finished."""
+        label, digits = self.labels[work.loaded.run_dir], len(str(self.n_works))
+        place = f"{self.n_done:>{digits}}/{self.n_works}" if ended else " " * (2 * digits + 1)
         line = f"  {place}  {escape(label):<{self.width}} {time_taken:>6}  {what}".rstrip()
         self.console.print(line, highlight=False, soft_wrap=True)
 
