@@ -1,4 +1,4 @@
-"""What it is worth on a CPU that freed memory is reused (`zephyr.stages`): the same run with and without, alternating.
+"""What it gives on a CPU that freed memory is reused (`zephyr.processes`): the same run with and without, alternating.
 
     .venv/bin/python benchmarks/freed_memory.py RECIPE [ROUNDS] [KEY=VALUE ...]
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-WITHOUT = "import zephyr.stages as stages; stages._keep_freed_memory = lambda: None; "
+WITHOUT = "import zephyr.processes as processes; processes._keep_freed_memory = lambda: None; "
 RUN = "import sys; from zephyr.cli import main; sys.exit(main(sys.argv[1:]))"
 
 

@@ -28,9 +28,9 @@ from trl import SFTConfig, SFTTrainer
 
 from zephyr.data import prepare
 from zephyr.data.tokens.template import template_source
+from zephyr.processes import prepare_environment
 from zephyr.recipe import SftRecipe, load
 from zephyr.run import execute
-from zephyr.stages import prepare_environment
 from zephyr.train.exact_steps import ExactSteps
 
 PARITY = 2e-5

@@ -54,7 +54,8 @@ def note_refusal(error: UserError) -> None:
 def say_interrupted(stopped: Interrupted) -> int:
     """Says where a run stopped; returns the status, which under `zephyr run`'s own launcher is for that one to give."""
     from zephyr.launch.command import LAUNCHED
-    from zephyr.run import INTERRUPTED, is_main_process
+    from zephyr.processes import is_main_process
+    from zephyr.run import INTERRUPTED
 
     if is_main_process():
         print(f"  {stopped}", file=sys.stderr)
@@ -175,7 +176,8 @@ def print_command(loaded: Loaded, words: list[str]) -> None:
 
 def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
     """What the files in scripts/ do, in each process that `accelerate launch` starts."""
-    from zephyr.run import announce, execute, is_main_process
+    from zephyr.processes import is_main_process
+    from zephyr.run import announce, execute
 
     words, overrides = split_overrides(list(argv))
     options = argparse.ArgumentParser(prog=f"run_{stages[0]}.py")

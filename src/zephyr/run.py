@@ -6,7 +6,6 @@ Finished: nothing to do. Interrupted: continues. The same directory but another 
 
 import fcntl
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -17,26 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zephyr.errors import Interrupted, UserError
+from zephyr.log import log_to, note_end, say_warnings
 from zephyr.made_of import Known, outdated
+from zephyr.processes import is_main_process, leave_processes
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
-from zephyr.stages import TRAINING, leave_processes, stage_runner
+from zephyr.stages import TRAINING, stage_runner
 
-log = logging.getLogger("zephyr")
 Status = Literal["new", "finished", "interrupted"]
 INTERRUPTED = 75
 """Exit status of a run that was asked to stop and did with a checkpoint (EX_TEMPFAIL: the same command continues)."""
-
-
-def is_main_process() -> bool:
-    """Whether this process writes: rank 0 of a launch, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def world_size() -> int | None:
-    """Processes that a launcher started, None when none did."""
-    found = os.environ.get("WORLD_SIZE")
-    return int(found) if found else None
 
 
 def status(loaded: Loaded) -> Status:
@@ -164,14 +153,14 @@ HELD_PATIENCE_S = 10
 def _execute(loaded: Loaded, run: Callable[..., dict[str, Any]], state: Status, started: float) -> dict[str, Any]:
     if is_main_process():
         _begin(loaded, state)
-    warned = _log_to(loaded.run_dir / "log.txt")
+    warned = log_to(loaded.run_dir / "log.txt")
     try:
         outcome = run(loaded.recipe, loaded.run_dir)
     except (UserError, Interrupted) as stopped:
-        _note_end(loaded.run_dir / "log.txt", stopped)
+        note_end(loaded.run_dir / "log.txt", stopped)
         raise
     if loaded.recipe.stage != "report":  # which shows those of all its runs, in its own way
-        _say_warnings(outcome.get("warnings", ()), warned)
+        say_warnings(outcome.get("warnings", ()), warned)
     result = {
         "stage": loaded.recipe.stage,
         "name": run_name(loaded),
@@ -263,52 +252,6 @@ def _end(loaded: Loaded, result: dict[str, Any]) -> None:
         card = model_card(replace(read_run(loaded.run_dir), result=result))
         write_atomically(loaded.run_dir / "model" / "README.md", card)
     write_json(loaded.run_dir / "result.json", result)
-
-
-def _note_end(path: Path, stopped: UserError | Interrupted) -> None:
-    """Writes why a run stopped behind what its `log.txt` holds; the terminal is told by the command."""
-    if is_main_process() or getattr(stopped, "rank_specific", False):
-        with path.open("a", encoding="utf-8") as lines:
-            lines.write(f"  stopped: {stopped}\n")
-
-
-def _say_warnings(warnings: Iterable[str], before: list[str]) -> None:
-    """Logs what a run's result warns of; what its stage warned of already is not said again."""
-    if is_main_process():
-        for each in warnings:
-            if not any(each in said for said in before):
-                log.warning("  warning: %s", each)
-
-
-class _Warned(logging.Handler):
-    """Keeps what was warned of."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
-
-
-def _log_to(path: Path) -> list[str]:
-    """Sends what stages say to the terminal and to the run's `log.txt`; other ranks speak only to warn.
-
-    Returns the warnings, which grow as the run goes on.
-    """
-    for handler in log.handlers[:]:
-        log.removeHandler(handler)
-        handler.close()
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.INFO if is_main_process() else logging.WARNING)
-    log.addHandler(terminal)
-    if is_main_process():
-        log.addHandler(logging.FileHandler(path))
-    warned = _Warned()
-    log.addHandler(warned)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    return warned.said
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -9,7 +9,7 @@ import sys, time
 from pathlib import Path
 import torch
 from accelerate import PartialState
-from zephyr.stages import leave_processes
+from zephyr.processes import leave_processes
 
 state, result = PartialState(cpu=True), Path(sys.argv[1])
 assert state.num_processes == 2
@@ -31,5 +31,5 @@ def test_no_process_ends_while_the_first_writes(tmp_path: Path):
 
 
 def test_one_process_alone_has_nothing_to_leave():
-    code = "import sys; from zephyr.stages import leave_processes; leave_processes(); assert 'torch' not in sys.modules"
+    code = "import sys, zephyr.processes as p; p.leave_processes(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,7 +16,8 @@ from zephyr.study.report.columns import columns_of
 from zephyr.study.report.compare import Compared
 from zephyr.study.report.entries import entries
 from zephyr.study.report.outcome import read_study
-from zephyr.study.report.table import Tabled, column_table, in_brief, main_table, saving, sentences
+from zephyr.study.report.sentences import in_brief, saving, sentences
+from zephyr.study.report.table import Tabled, column_table, main_table
 
 ROWS = "rows: {dSFT: {recipe: sft.yaml}}\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n"
 ALL = ROWS + "columns: [world/score, world/win_rate, world/correct, eval_loss]\n"

@@ -54,7 +54,7 @@ def launched(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def main() -> None:
     """Becomes the process."""
-    from zephyr.stages import prepare_environment
+    from zephyr.processes import prepare_environment
 
     prepare_environment()  # accelerate imports DeepSpeed, which looks for its device at once
     words, environment = launched(sys.argv[sys.argv.index("launch") + 1 :])

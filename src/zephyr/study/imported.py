@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-from zephyr.stages import prepare_environment
+from zephyr.processes import prepare_environment
 
 with contextlib.suppress(ModuleNotFoundError):  # an extra that is not installed: the run that needs it says so
     said = os.dup(2)

@@ -20,8 +20,9 @@ from zephyr.data import Prepared, prepare
 from zephyr.errors import Interrupted, UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
 from zephyr.plan.shape import from_config
+from zephyr.processes import world_size
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.run import shown, world_size
+from zephyr.run import shown
 from zephyr.train.checkpoints import About, newest, read_about, require_same_maths, sweep
 from zephyr.train.meter import KINDS, device_here, flops_per_token
 from zephyr.train.model import save

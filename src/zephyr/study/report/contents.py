@@ -21,7 +21,8 @@ from zephyr.study.report.beside import Beside, beside_the_paper
 from zephyr.study.report.columns import Column, columns_of
 from zephyr.study.report.entries import entries
 from zephyr.study.report.outcome import WORST_FIRST, StudyOutcome, WorkOutcome, read_study
-from zephyr.study.report.table import Tabled, cautions, in_brief, main_table, reasons, saving, sentences
+from zephyr.study.report.sentences import cautions, in_brief, saving, sentences
+from zephyr.study.report.table import Tabled, main_table, reasons
 from zephyr.study.report.warned import Warned, warned
 
 FEW_ROWS = 8

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from zephyr.report.scales import HOW_TO_READ_WINS, SCALES, SHARES, counted
+from zephyr.report.scales import HOW_TO_READ_WINS, SHARES, counted
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
-from zephyr.report.wording import MISSING, count, duration, number, percent, times
+from zephyr.report.wording import MISSING, count, duration, number
 from zephyr.study.report.columns import Column
 from zephyr.study.report.compare import Compared
 from zephyr.study.report.entries import Entry, Figure
@@ -100,9 +100,9 @@ def _line(found: Tabled, column: Column, row: RowOutcome, *, sizes: bool) -> tup
     return (
         words(row.name),
         Cell(figure and figure.value, column.shown(figure.value if figure else None)),
-        Cell(figure and figure.interval, _interval(column, figure.interval if figure else None)),
+        Cell(figure and figure.interval, bounds_in_words(column, figure.interval if figure else None)),
         Cell(there and there.difference, column.shown_difference(there.difference if there else None)),
-        Cell(there and there.interval, _interval(column, there.interval if there else None)),
+        Cell(there and there.interval, bounds_in_words(column, there.interval if there else None)),
         words(verdict),
         *(_sizes(figure) if sizes else []),
     )
@@ -121,7 +121,7 @@ def figure_cell(entry: Entry, between: str, *, sizes: bool = False) -> Cell:
     if figure is None:
         return Cell(None, MISSING)
     text = column.shown(figure.value)
-    under = [_interval(column, figure.interval)] if figure.interval else []
+    under = [bounds_in_words(column, figure.interval)] if figure.interval else []
     under += [f"n = {count(figure.n)}"] if sizes and figure.n is not None else []
     under += [f"failed {count(figure.n_failed)}"] if sizes and figure.n_failed else []
     return Cell([figure.value, figure.interval], _joined(text, under, between))
@@ -137,7 +137,7 @@ def difference_cell(entry: Entry, between: str) -> Cell:
     text = column.shown_difference(compared.difference)
     if compared.interval is None:
         return Cell([compared.difference, None, None], _joined(text, [compared.why], between))
-    under = [_interval(column, compared.interval), compared.verdict]
+    under = [bounds_in_words(column, compared.interval), compared.verdict]
     return Cell([compared.difference, compared.interval, compared.separable], _joined(text, under, between))
 
 
@@ -148,7 +148,8 @@ def _joined(text: str, under: Sequence[str], between: str) -> str:
     return "\n".join([text, *under]) if between == "\n" else f"{text} ({', '.join(under)})"
 
 
-def _interval(column: Column, bounds: tuple[float, float] | None) -> str:
+def bounds_in_words(column: Column, bounds: tuple[float, float] | None) -> str:
+    """An interval in the column's unit, `0.12 to 0.34`."""
     return MISSING if bounds is None else f"{column.shown(bounds[0])} to {column.shown(bounds[1])}"
 
 
@@ -247,63 +248,3 @@ def _notes(found: Tabled) -> Iterator[str]:
     yield (
         "Own time: of the row's own runs, times their processes; shared: of those that other rows use too, whole."
     )  # fmt: skip
-
-
-def cautions(columns: Sequence[Column]) -> tuple[str, ...]:
-    """What must be said beside the scores of the table's benchmarks."""
-    found = (SCALES[each.benchmark].caution for each in columns if each.benchmark in SCALES)
-    return tuple(dict.fromkeys(each for each in found if each))
-
-
-def saving(outcome: StudyOutcome) -> str:
-    """What the runs took, and once all are begun what sharing saved."""
-    together = sum((each.spent for each in outcome.works), Spent())
-    alone = sum((row.own + row.shared for row in outcome.rows), Spent())
-    begun = sum(each.run is not None for each in outcome.works)
-    total, single = together.gpu_s or together.cpu_s, alone.gpu_s or alone.cpu_s
-    if not total:
-        return ""
-    text = f"{times(begun, 'run')} took {spent_in_words(together)}"
-    if begun < len(outcome.works):
-        text = f"{begun} of {len(outcome.works)} runs are begun and took {spent_in_words(together)} so far"
-    if begun < len(outcome.works) or single <= total:  # on the way the shared runs, which come first, would be all
-        return f"{text}."
-    return f"{text}; each row by itself, {spent_in_words(alone)}: sharing saves {percent(1 - total / single)}."
-
-
-def sentences(found: Tabled, column: Column) -> tuple[str, ...]:
-    """A column's differences from the base row in words."""
-    return tuple(_sentence(found, column, row, compared) for row, compared in _with_intervals(found, column))
-
-
-def in_brief(found: Tabled, column: Column) -> tuple[str, ...]:
-    """A column's differences in words, where a sentence for each row would be too many."""
-    sides: dict[str, list[str]] = {"above": [], "below": [], "not separable from": []}
-    for row, compared in _with_intervals(found, column):
-        side = "above" if compared.difference > 0 else "below"
-        sides[side if compared.separable else "not separable from"].append(row.name)
-    base = found.outcome.base.name
-    return tuple(_side(side, base, names) for side, names in sides.items() if names)
-
-
-def _side(side: str, base: str, names: Sequence[str]) -> str:
-    return f"{side[0].upper()}{side[1:]} {base}: {'; '.join(names)}."
-
-
-def _with_intervals(found: Tabled, column: Column) -> list[tuple[RowOutcome, Compared]]:
-    there = ((row, found.of(row, column).compared) for row in found.outcome.rows)
-    return [(row, each) for row, each in there if isinstance(each, Compared) and each.interval]
-
-
-def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
-    base = found.outcome.base.name
-    size = times(compared.n, "seed") if found.outcome.over_seeds else f"n = {count(compared.n)}"
-    low, high = compared.interval or (0.0, 0.0)
-    if not compared.separable:
-        told = (
-            f"{column.shown_difference(compared.difference)} (95 % interval {_interval(column, (low, high))}, {size})"
-        )
-        return f"{row.name} and {base} are not separable: {told}."
-    side, low, high = ("above", low, high) if compared.difference > 0 else ("below", -high, -low)
-    told = f"{column.shown(abs(compared.difference))} (95 % interval {_interval(column, (low, high))}, {size})"
-    return f"{row.name} is {side} {base} by {told}."
