@@ -3,11 +3,11 @@
 import sys
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 from transformers.utils import logging as transformers_logging
 
 from zephyr.errors import UserError
-from zephyr.evaluate.load import load_model, model_path
+from zephyr.evaluate.load import load_model, load_tokenizer, model_path
 
 HELP = "Type a message; an empty line or Ctrl-D ends, /new starts over."
 
@@ -17,7 +17,7 @@ def chat(name: str, *, system: str, temperature: float, max_new_tokens: int) -> 
     path = model_path(name)
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = load_tokenizer(path)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{name}: no model directory, run directory or recipe here, and not found on the Hub"

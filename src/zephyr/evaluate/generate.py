@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from zephyr.data.shapes import with_system_turn
 from zephyr.data.tokens.template import template_source
-from zephyr.evaluate.load import load_model
+from zephyr.evaluate.load import load_model, load_tokenizer
 from zephyr.recipe import Generation
 
 Message = dict[str, str]
@@ -38,7 +38,7 @@ class Answerer:
 def load(model: str | Path, settings: Generation) -> Answerer:
     """The model, on the GPU when there is one, and its tokenizer, padding on the left as generation needs."""
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
+    tokenizer = load_tokenizer(str(model), padding_side="left")
     tokenizer.chat_template = template_source(settings.chat_template, tokenizer.chat_template, str(model))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

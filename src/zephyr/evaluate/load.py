@@ -5,7 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from zephyr.errors import UserError
 from zephyr.plan.stack import ADAPTER_FILE
@@ -34,14 +40,27 @@ def _holds_model(path: Path) -> bool:
     return (path / "config.json").is_file() or (path / ADAPTER_FILE).is_file()
 
 
+def of_the_hub(name: str) -> tuple[str, str | None]:
+    """`NAME@REVISION` of the Hub taken apart; what is a directory here, or names no revision, as it is."""
+    plain, at, revision = name.partition("@")
+    return (plain, revision) if at and revision and not Path(name).exists() else (name, None)
+
+
+def load_tokenizer(name: str, **arguments: Any) -> PreTrainedTokenizerBase:
+    """The tokenizer of a directory, of a Hub id, or of `NAME@REVISION` there."""
+    plain, revision = of_the_hub(name)
+    return AutoTokenizer.from_pretrained(plain, revision=revision or "main", **arguments)
+
+
 def adapter_config(name: str, revision: str | None = None) -> dict[str, Any] | None:
     """PEFT's configuration of an adapter, local or on the Hub; None for a whole model."""
     from transformers.utils.peft_utils import find_adapter_config_file
 
+    name, of_name = of_the_hub(name)
     if Path(name).is_absolute() or Path(name).exists():
         found = Path(name) / ADAPTER_FILE
         return json.loads(found.read_text()) if found.is_file() else None
-    path = find_adapter_config_file(name, revision=revision)
+    path = find_adapter_config_file(name, revision=revision or of_name)
     return json.loads(Path(path).read_text()) if path else None
 
 
@@ -59,13 +78,15 @@ def load_model(name: str, *, revision: str | None = None, **arguments: Any) -> P
     An adapter that was trained over 4-bit weights (QLoRA) is put on its base in the base's own precision.
 
     Args:
-        name: directory or Hub id of a whole model or an adapter.
-        revision: of a Hub id.
+        name: directory, Hub id or `NAME@REVISION` of a whole model or an adapter.
+        revision: of a Hub id that says none.
         arguments: for `from_pretrained` of the whole model or the base, such as `dtype`.
 
     Raises:
         UserError: PEFT is missing, or the adapter's base is not where it was.
     """
+    name, of_name = of_the_hub(name)
+    revision = revision or of_name
     found = adapter_config(name, revision)
     if found is None:
         return AutoModelForCausalLM.from_pretrained(name, revision=revision or "main", **arguments).eval()

@@ -134,7 +134,7 @@ class EvaluateRecipe(Base):
     seed: int
     """Seed of sampling."""
     models: dict[str, ModelName] = Field(default_factory=dict)
-    """Row name -> Hub id, local directory or another recipe: loaded here."""
+    """Row name -> Hub id (`NAME@REVISION` is that commit of it), local directory or another recipe: loaded here."""
     endpoints: dict[str, LanguageModel] = Field(default_factory=dict)
     """Row name -> model asked over HTTP, or in this process with settings of its own; never for `leaderboard`."""
     benchmarks: Benchmarks

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from zephyr.errors import UserError
-from zephyr.evaluate.load import adapter_config, base_of, load_model, model_path, require_peft
+from zephyr.evaluate.load import adapter_config, base_of, load_model, load_tokenizer, model_path, require_peft
 from zephyr.recipe import load
 from zephyr.recipe.references import is_run_directory
 from zephyr.recipe.schema import TrainRecipe
@@ -90,7 +90,7 @@ def merge(name: str, output: Path | None = None, *, dtype: str = "auto") -> Merg
         raise UserError(
             f"{output} exists.\n  Write elsewhere: zephyr merge {name} -o DIR\n  Or remove it: rm -r {output}"
         )
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = load_tokenizer(source)
     draft = output.with_name(f"{output.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     try:

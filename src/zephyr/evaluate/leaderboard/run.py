@@ -73,15 +73,14 @@ def _task(settings: Leaderboard, name: str, run_dir: Path) -> Task:
 def _load(model: str, batch_size: int) -> Any:
     """The harness's wrapping of a model that is loaded as everywhere else."""
     import torch
-    from transformers import AutoTokenizer
 
-    from zephyr.evaluate.load import load_model
+    from zephyr.evaluate.load import load_model, load_tokenizer
 
     harness()
     from lm_eval.models.huggingface import HFLM
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = load_tokenizer(model)
         loaded = load_model(model, dtype="auto").to("cuda" if torch.cuda.is_available() else "cpu")
     except (OSError, ValueError) as error:
         raise UserError(f"{model}: no model directory here, and not found on the Hub ({error})") from error
