@@ -73,6 +73,8 @@ def refuse_outdated(runs: Iterable[Loaded]) -> None:
         ]))  # fmt: skip
 
 
+CONTINUES = "continues.json"
+"""In a run's directory: the finished run of fewer epochs whose training goes on here (`study/epochs.py`)."""
 MOST_LISTED = 8
 """Runs that an error lists."""
 WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard")

@@ -48,3 +48,18 @@ def test_runs_are_jobs_that_wait_for_each_other_and_the_table_comes_last(lab: Pa
     assert last, said
     wait(lambda: state(last[1]) == "COMPLETED", directory)
     assert "6 runs: 6 finished" in called(lab, "status", *options)
+
+
+def test_a_run_of_more_epochs_waits_for_the_one_that_it_goes_on_from(lab: Path) -> None:
+    (lab / "epochs.yaml").write_text(
+        "stage: study\ntitle: Epochs\nrecipe: cpt.yaml\ngrid: {num_train_epochs: [2, 1]}\ncolumns: [train_loss]\n"
+    )
+    options = ["epochs.yaml", "--everywhere", "launch.device=cpu", "--everywhere", "lr_scheduler_type=constant"]
+    said = called(lab, "run", *options, "--slurm", "nodes.yaml")
+    one, two = re.findall(r"job (\d+): 1 node", said)
+    assert f"job {two}: 1 node x 1 process, after job {one}" in said, said
+    last = re.search(r"2 of 2 runs submitted; job (\d+) makes the table", said)
+    assert last, said
+    wait(lambda: state(last[1]) == "COMPLETED", lab / "outputs")
+    logs = [each.read_text() for each in (lab / "outputs").rglob("log.txt") if "cpt-" in each.parent.name]
+    assert sorted("continues from step" in each for each in logs) == [False, True]

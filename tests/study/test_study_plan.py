@@ -116,11 +116,6 @@ def test_which_runs_look_up_one_reference(tmp_path: Path, text: str, sizes: list
         ("", "the linear schedule ends at the last step and warmup is 10% of all steps"),
         ("lr_scheduler_type: cosine, warmup_steps: 10", "the cosine schedule ends at the last step, so"),
         ("lr_scheduler_type: constant_with_warmup", "warmup is 10% of all steps, so"),
-        (
-            "lr_scheduler_type: constant_with_warmup, warmup_steps: 50",
-            "passes through the weights of the run",
-        ),
-        ("lr_scheduler_type: constant", "a run leaves only the model of its end"),
     ],
 )
 def test_why_one_epoch_is_not_the_first_of_three(tmp_path: Path, settings: str, said: str) -> None:
@@ -128,6 +123,37 @@ def test_why_one_epoch_is_not_the_first_of_three(tmp_path: Path, settings: str, 
     plan = plan_of(tmp_path, "\n".join([f"recipe: {PAPER}/dpo.yaml", "rows:", *rows, ""]))
     (sentence,) = plan.apart
     assert sentence.startswith("zephyr-7b-beta/dpo for 1 and 3 epochs are trained apart") and said in sentence
+
+
+@pytest.mark.parametrize("schedule", ["constant", "constant_with_warmup, warmup_steps: 50"])
+def test_with_a_constant_rate_the_longer_training_goes_on_from_the_shorter(tmp_path: Path, schedule: str) -> None:
+    rows = [f"  '{n}': {{set: {{num_train_epochs: {n}, lr_scheduler_type: {schedule}}}}}" for n in (3, 1, 2)]
+    plan = plan_of(tmp_path, "\n".join([f"recipe: {PAPER}/dpo.yaml", "rows:", *rows, ""]))
+    assert not plan.apart
+    assert "zephyr-7b-beta/dpo for 1, 2 and 3 epochs are one training that goes on" in " ".join(plan.same)
+    sft, *runs = (each for each in plan.runs if each.work.loaded.recipe.stage in ("sft", "dpo"))
+    one, two = runs[:2]
+    assert [each.work.continues for each in runs] == [None, one.work.loaded.run_dir, two.work.loaded.run_dir]
+    assert two.work.needs == (sft.work.loaded.run_dir, one.work.loaded.run_dir)
+    assert [row for row, _ in one.work.wanted_by] == ["1", "2", "3"]
+    assert [each.work.loaded.recipe.launch.leave_checkpoint for each in runs] == [True, True, False]
+    # alone, three epochs take what the three runs take together; the reference is passed once
+    trained = [each.takes.hours - each.takes.reference_hours for each in runs]
+    assert trained == pytest.approx([trained[0]] * 3)
+    assert plan.once.hours == pytest.approx(sft.takes.hours + sum(trained) + one.takes.reference_hours)
+
+
+def test_runs_that_left_no_checkpoint_are_not_gone_on_from(tiny: Path) -> None:
+    text = "stage: study\ntitle: Small\nrecipe: cpt.yaml\ngrid: {num_train_epochs: [1, 2]}\n"
+    (tiny / "study.yaml").write_text(text)
+    (tiny / "cpt.yaml").write_text((tiny / "cpt.yaml").read_text().replace("cosine", "constant"))
+    before, after = expand(load(tiny / "study.yaml")).works
+    assert after.continues == before.loaded.run_dir
+    before.loaded.run_dir.mkdir(parents=True)
+    (before.loaded.run_dir / "result.json").write_text("{}")
+    assert [each.continues for each in expand(load(tiny / "study.yaml")).works] == [None, None]
+    (before.loaded.run_dir / "checkpoints" / "checkpoint-8").mkdir(parents=True)
+    assert expand(load(tiny / "study.yaml")).works[1].continues == before.loaded.run_dir
 
 
 def test_of_the_epochs_study_it_says_what_is_kept_and_why_there_are_three_references(tmp_path: Path) -> None:

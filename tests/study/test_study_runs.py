@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import write_tiny
 from tests.made_study import write_broken
 
+from zephyr.recipe import load
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Path) -> Path:
@@ -92,6 +94,32 @@ def test_asked_to_stop_it_says_how_to_go_on(lab: Path) -> None:
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 75 and "The same command goes on" in said, said
+
+
+def test_with_a_constant_rate_more_epochs_go_on_from_fewer_bit_for_bit(lab: Path) -> None:
+    (lab / "epochs.yaml").write_text(
+        "stage: study\ntitle: Epochs\nrecipe: dpo.yaml\ngrid: {num_train_epochs: [3, 1]}\n"
+        "columns: [eval_loss, train_loss]\n"
+    )
+    settings = ("lr_scheduler_type=constant", "global_batch_size=5", "micro_batch_size=1", "eval_steps=2")
+    steady = [word for each in settings for word in ("--everywhere", each)]
+    said = called(lab, "run", "epochs.yaml", "--outputs", "together", *steady, "--jobs", "2")
+    assert "4 of 4 runs finished" in said
+    called(lab, "run", "dpo.yaml", "num_train_epochs=3", "--with-inputs", "--outputs", "apart", *steady)
+    together, apart = (
+        next(each for each in sorted((lab / root).rglob("result.json")) if _epochs(each) == 3).parent
+        for root in ("together", "apart")
+    )
+    log = (together / "log.txt").read_text()
+    assert "continues from step 7" in log and log.count("step 21/21") == 1
+    assert "continues" not in (apart / "log.txt").read_text()
+    weights = [(each / "model/model.safetensors").read_bytes() for each in (together, apart)]
+    assert weights[0] == weights[1]
+
+
+def _epochs(result: Path) -> float | None:
+    recipe = load(result.parent).recipe
+    return recipe.train.num_train_epochs if recipe.stage == "dpo" else None
 
 
 def _wait_for(happened: "callable", process: subprocess.Popen) -> None:  # type: ignore[valid-type]

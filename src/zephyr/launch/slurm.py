@@ -15,9 +15,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import zephyr
 from zephyr.errors import UserError
@@ -82,14 +83,27 @@ def submit(
     submit_all(runs, cluster, cluster_file)
 
 
-def submit_all(runs: Sequence[Loaded], cluster: Cluster, cluster_file: Path) -> dict[Path, str]:
+def submit_all(
+    runs: Sequence[Loaded],
+    cluster: Cluster,
+    cluster_file: Path,
+    also_after: Mapping[Path, Path] = MappingProxyType({}),
+) -> dict[Path, str]:
     """Submits runs, inputs first, each after the jobs of its inputs; those that are queued already stay as they are.
 
-    Returns the job of each run directory.
+    Args:
+        runs: the runs.
+        cluster: what jobs ask for.
+        cluster_file: where that stands.
+        also_after: run directory -> that of another run, no input of it, after which it starts.
+
+    Returns:
+        The job of each run directory.
     """
     jobs = {each.run_dir: waiting[0] for each in runs if (waiting := queued_job(each.run_dir))}
     for each in runs:
-        after = [jobs[item.loaded.run_dir] for item in each.inputs if item.loaded.run_dir in jobs]
+        needs = [*(item.loaded.run_dir for item in each.inputs), also_after.get(each.run_dir)]
+        after = [jobs[run_dir] for run_dir in needs if run_dir in jobs]
         if each.run_dir in jobs:
             print(f"{run_name(each)}  is job {jobs[each.run_dir]} already")
             continue

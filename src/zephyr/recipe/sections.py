@@ -269,6 +269,8 @@ class Launch:
     """Recompute activations in the backward pass: less memory, about a third more time; `auto`: only if needed."""
     padding_free: bool | Literal["auto"] = "auto"
     """dDPO: compute real tokens only, each prompt once; `auto`: where that was seen to agree; true: else refuse."""
+    leave_checkpoint: bool = False
+    """Keep a checkpoint of the last step too; a study's run of more epochs may go on from there."""
     torch_compile: bool = False
     """Compile the model: pays from some hundred steps on, on GPUs, with packed rows."""
     device: Literal[

@@ -1,7 +1,7 @@
 """From a study's file to the runs it takes: rows, seeds, and every distinct run once, inputs first."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from zephyr.recipe.references import locate
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change, Variant
+from zephyr.study.epochs import epochs_of, going_on, leaving
 from zephyr.study.keys import chain, find
 from zephyr.study.rows import Wanted, wanted_rows
 
@@ -66,6 +67,8 @@ class Work:
     """Run directories of those that must be finished before."""
     wanted_by: tuple[tuple[str, int | None], ...]
     """Rows and seeds whose figures hang on it."""
+    continues: Path | None = None
+    """Run directory of the run of fewer epochs whose training goes on in it; among `needs`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,11 +259,32 @@ def _works(rows: Sequence[StudyRow]) -> tuple[Work, ...]:
     for _, name, cell in sorted(cells, key=lambda each: each[0]):
         if cell.last is not None:
             add(cell.last, (name, cell.seed))
-    return tuple(
-        Work(
-            loaded=each,
-            needs=tuple(dict.fromkeys(item.loaded.run_dir for item in each.inputs)),
-            wanted_by=tuple(wanted_by[run_dir]),
+    longer = going_on(list(found.values()))
+    for run_dir in sorted(longer, key=lambda each: -epochs_of(found[each])):  # what it goes on from goes on itself
+        wanted_by[longer[run_dir].run_dir] |= wanted_by[run_dir]
+    left = {each.run_dir for each in longer.values()}
+
+    def work(loaded: Loaded) -> Work:
+        before = longer.get(loaded.run_dir)
+        needs = [*(item.loaded.run_dir for item in loaded.inputs), *([before.run_dir] if before else [])]
+        return Work(
+            loaded=leaving(loaded) if loaded.run_dir in left else loaded,
+            needs=tuple(dict.fromkeys(needs)),
+            wanted_by=tuple(wanted_by[loaded.run_dir]),
+            continues=before.run_dir if before else None,
         )
-        for run_dir, each in found.items()
-    )
+
+    return tuple(work(found[run_dir]) for run_dir in _inputs_first(found, longer))
+
+
+def _inputs_first(found: Mapping[Path, Loaded], longer: Mapping[Path, Loaded]) -> Iterator[Path]:
+    """The runs in their order, but what another one goes on from before that one."""
+    told: set[Path] = set()
+    for run_dir in found:
+        chain = [run_dir]
+        while (before := longer.get(chain[-1])) is not None:
+            chain.append(before.run_dir)
+        for each in reversed(chain):
+            if each not in told:
+                told.add(each)
+                yield each

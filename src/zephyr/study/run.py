@@ -13,7 +13,7 @@ from rich.console import Console
 from zephyr.errors import UserError
 from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded, resolved_yaml
-from zephyr.run import INTERRUPTED, refuse_outdated, shown, write_atomically
+from zephyr.run import CONTINUES, INTERRUPTED, refuse_outdated, shown, write_atomically, write_json
 from zephyr.study.directory import begin, finish
 from zephyr.study.expand import Study, Work
 from zephyr.study.process import Process, start
@@ -164,9 +164,16 @@ def _start(work: Work, devices: tuple[str, ...], having: Slots) -> _Started:
         return _Started(work=work, process=None, devices=devices, since=time.monotonic())
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / "recipe.yaml", resolved_yaml(work.loaded))
+    note_what_it_continues(work)
     (directory / FAILED).unlink(missing_ok=True)
     process = start(directory, directory / OUTPUT, devices, having)
     return _Started(work=work, process=process, devices=devices, since=time.monotonic())
+
+
+def note_what_it_continues(work: Work) -> None:
+    """Writes into a run's directory which other run's training goes on in it."""
+    if work.continues is not None:
+        write_json(work.loaded.run_dir / CONTINUES, {"run": str(work.continues)})
 
 
 def _ended(started: _Started) -> bool:

@@ -9,11 +9,10 @@ from pathlib import Path
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
 from zephyr.launch.slurm import quoted, require_sbatch, run_script_of, submit_all
-from zephyr.recipe import Loaded
 from zephyr.run import refuse_outdated, run_name, shown
 from zephyr.study.directory import begin
-from zephyr.study.expand import Study
-from zephyr.study.run import wanted_works
+from zephyr.study.expand import Study, Work
+from zephyr.study.run import note_what_it_continues, wanted_works
 from zephyr.study.state import FAILED, states_of
 
 
@@ -32,16 +31,20 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
     cluster = read_cluster(cluster_file)
     works = wanted_works(study, only)
     states = states_of(each.loaded for each in works)
-    missing = [each.loaded for each in works if states[each.loaded.run_dir].state != "finished"]
+    to_do = [each for each in works if states[each.loaded.run_dir].state != "finished"]
+    missing = [each.loaded for each in to_do]
     refuse_outdated(each.loaded for each in works if states[each.loaded.run_dir].state == "finished")
     if print_only:
-        print("\n".join(_scripts(study, missing, cluster, cluster_file)), end="")
+        print("\n".join(_scripts(study, to_do, cluster, cluster_file)), end="")
         return
     require_sbatch(study.loaded, cluster_file)
     begin(study)
-    for each in missing:
-        (each.run_dir / FAILED).unlink(missing_ok=True)
-    jobs = submit_all(missing, cluster, cluster_file)
+    for each in to_do:
+        each.loaded.run_dir.mkdir(parents=True, exist_ok=True)
+        (each.loaded.run_dir / FAILED).unlink(missing_ok=True)
+        note_what_it_continues(each)
+    continues = {each.loaded.run_dir: each.continues for each in to_do if each.continues}
+    jobs = submit_all(missing, cluster, cluster_file, continues)
     number = _submit_table(study, cluster, list(jobs.values()))
     where = shown(study.loaded.run_dir / "report.html")
     print(f"{len(missing)} of {len(works)} runs submitted; job {number} makes the table when they have ended: {where}")
@@ -49,14 +52,14 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
     print(f"  cancel   scancel {' '.join([*jobs.values(), number])}   (the same command continues)")
 
 
-def _scripts(study: Study, missing: Sequence[Loaded], cluster: Cluster, cluster_file: Path) -> Iterator[str]:
+def _scripts(study: Study, missing: Sequence[Work], cluster: Cluster, cluster_file: Path) -> Iterator[str]:
     """Every job's script, below a line that says after which of the others it starts."""
-    number = {each.run_dir: n for n, each in enumerate(missing, 1)}
+    number = {each.loaded.run_dir: n for n, each in enumerate(missing, 1)}
     for each in missing:
-        needs = dict.fromkeys(number[item.loaded.run_dir] for item in each.inputs if item.loaded.run_dir in number)
-        after = f", after {' and '.join(f'job {n}' for n in needs)} (afterok)" if needs else ""
-        yield f"# ---- job {number[each.run_dir]} of {len(missing) + 1}: {run_name(each)}{after}"
-        yield run_script_of(each, cluster, cluster_file)
+        needs = [f"job {number[run_dir]}" for run_dir in each.needs if run_dir in number]
+        after = f", after {' and '.join(needs)} (afterok)" if needs else ""
+        yield f"# ---- job {number[each.loaded.run_dir]} of {len(missing) + 1}: {run_name(each.loaded)}{after}"
+        yield run_script_of(each.loaded, cluster, cluster_file)
     after = ", after all others, however they ended (afterany)" if missing else ""
     yield f"# ---- job {len(missing) + 1} of {len(missing) + 1}: the table{after}"
     yield _table_script(study, cluster)

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
 from zephyr.errors import UserError
+from zephyr.run import CONTINUES
 
 DRAFT = "partial"
 """Folder, beside the checkpoints, of the one that is being written."""
@@ -118,6 +121,32 @@ class Resumable:
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """None: a checkpoint is to be continued from; the finished model gets its card from `result.json`."""
+
+
+class LeaveLast(TrainerCallback):
+    """Has a checkpoint written after the last step (`launch.leave_checkpoint`)."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Asks for it."""
+        if state.global_step >= state.max_steps:
+            control.should_save = True
+
+
+def take_over(run_dir: Path) -> None:
+    """Gives a run that goes on from another one that one's last checkpoint and metrics, as if it had been killed there.
+
+    Nothing where it has checkpoints of its own, or the other left none: then it trains from the start.
+    """
+    own, note = run_dir / "checkpoints", run_dir / CONTINUES
+    before = Path(json.loads(note.read_text())["run"]) if note.is_file() else None
+    checkpoint = newest(before / "checkpoints") if before and newest(own) is None else None
+    if before is None or checkpoint is None:
+        return
+    draft = own / DRAFT / checkpoint.name
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(checkpoint, draft)
+    shutil.copyfile(before / "metrics.jsonl", run_dir / "metrics.jsonl")
+    draft.rename(own / checkpoint.name)
 
 
 def rotate(folder: Path, kept: int) -> None:

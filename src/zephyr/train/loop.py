@@ -23,7 +23,7 @@ from zephyr.plan.shape import from_config
 from zephyr.processes import world_size
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.run import shown
-from zephyr.train.checkpoints import About, newest, read_about, require_same_maths, sweep
+from zephyr.train.checkpoints import About, LeaveLast, newest, read_about, require_same_maths, sweep, take_over
 from zephyr.train.meter import KINDS, device_here, flops_per_token
 from zephyr.train.model import save
 from zephyr.train.progress import Peak, Progress, forget_after
@@ -99,8 +99,11 @@ def train(
     stopping, progress = StopWhenAsked(), Progress(run_dir, trainer.spent, _peak(trainer, recipe, prepared))
     trainer.add_callback(stopping)
     trainer.add_callback(progress)
+    if recipe.launch.leave_checkpoint:
+        trainer.add_callback(LeaveLast())
     if trainer.accelerator.is_main_process:
         sweep(Path(trainer.args.output_dir))
+        take_over(run_dir)
         _announce(trainer, prepared, batch, steps.steps, recipe.launch.processes)
         _list_unusable(prepared, run_dir)
     trainer.accelerator.wait_for_everyone()

@@ -11,9 +11,10 @@ from zephyr.made_of import Known, outdated
 from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded, RecipeError
 from zephyr.run import refuse_outdated
+from zephyr.study.epochs import epochs_of
 from zephyr.study.expand import Study, StudyRow, Work
-from zephyr.study.plan.shared import Common, reasons, references, same_rows, tokenised
-from zephyr.study.plan.takes import Takes, takes_of
+from zephyr.study.plan.shared import Common, one_training, reasons, references, same_rows, tokenised
+from zephyr.study.plan.takes import Takes, going_on_from, takes_of
 from zephyr.study.state import RunState, states_of
 
 
@@ -62,7 +63,7 @@ class StudyPlan:
     tokenised: tuple[Common, ...]
     """Training runs by the prepared data that they read."""
     same: tuple[str, ...]
-    """Which rows are the same runs."""
+    """Which rows are the same runs, and which runs go on from others."""
     alone: Totals
     """Every row by itself, with all it is made from."""
     once: Totals
@@ -105,7 +106,7 @@ def make_study_plan(study: Study) -> StudyPlan:
         runs=runs,
         references=looked_up,
         tokenised=tuple(tokenised(loaded)),
-        same=tuple(same_rows(study.rows)),
+        same=(*same_rows(study.rows), *one_training(loaded)),
         alone=_totals((each, len(each.work.wanted_by)) for each in runs),
         once=_sum(finished, to_do),
         finished=finished,
@@ -125,7 +126,11 @@ def _planned(study: Study) -> list[PlannedRun]:
     for work in study.works:
         state = states[work.loaded.run_dir]
         changed = outdated(work.loaded, known).get(work.loaded.run_dir, "") if state.state == "finished" else ""
-        planned.append(PlannedRun(work=work, state=state, takes=takes_of(work.loaded, state), outdated=changed))
+        takes = takes_of(work.loaded, state)
+        if work.continues is not None:
+            before = next(each.loaded for each in study.works if each.loaded.run_dir == work.continues)
+            takes = going_on_from(takes, epochs_of(before) / epochs_of(work.loaded))
+        planned.append(PlannedRun(work=work, state=state, takes=takes, outdated=changed))
     return planned
 
 
@@ -265,6 +270,7 @@ def _run_json(run: PlannedRun) -> dict[str, Any]:
         "why": run.state.why,
         "outdated": run.outdated or None,
         "needs": [str(each) for each in run.work.needs],
+        "continues": str(run.work.continues) if run.work.continues else None,
         "wanted_by": [{"row": row, "seed": seed} for row, seed in run.work.wanted_by],
         **{key: value for key, value in asdict(takes).items() if key != "ways"},
         "to_fit": [list(each.overrides) for each in takes.ways],

@@ -12,12 +12,10 @@ from zephyr.recipe.problems import listed
 from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 from zephyr.recipe.sections import Source
 from zephyr.run import run_name
+from zephyr.study.epochs import differ_in_epochs, epochs_of, epochs_sentence, going_on
 from zephyr.study.expand import StudyRow
 
-EPOCHS = "train.num_train_epochs"
 START = "model.model_name_or_path"
-ENDS_WITH_THE_RUN = ("linear", "cosine", "polynomial", "cosine_with_min_lr")
-"""Schedules of the learning rate that reach their end at the last step, however many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +134,7 @@ def reasons(runs: Sequence[Loaded], kept: Iterable[Loaded]) -> list[str]:
     by_file: dict[Path, list[Loaded]] = {}
     for each in training:
         by_file.setdefault(each.file, []).append(each)
-    said = [text for each in by_file.values() for text in (*_epochs(each), *_other_references(each))]
+    said = [text for each in by_file.values() for text in (*_epochs(each, on=False), *_other_references(each))]
     names = [run_name(each) for each in kept]
     if names:
         said.append(
@@ -146,42 +144,29 @@ def reasons(runs: Sequence[Loaded], kept: Iterable[Loaded]) -> list[str]:
     return said
 
 
-def _epochs(runs: list[Loaded]) -> Iterator[str]:
-    """On runs of one recipe that differ in their epochs alone."""
+def one_training(runs: Sequence[Loaded]) -> list[str]:
+    """Sentences on runs that go on from where others of fewer epochs ended."""
+    by_file: dict[Path, list[Loaded]] = {}
     for each in runs:
-        like = [other for other in runs if other is not each and _differ(each, other) == {EPOCHS}]
-        counts = sorted({_epochs_of(other) for other in (each, *like)})
-        if like and _epochs_of(each) == counts[0]:
-            yield epochs_sentence(each, counts)
+        if isinstance(each.recipe, TrainRecipe):
+            by_file.setdefault(each.file, []).append(each)
+    return [text for each in by_file.values() for text in _epochs(each, on=True)]
+
+
+def _epochs(runs: list[Loaded], *, on: bool) -> Iterator[str]:
+    """On runs of one recipe that differ in their epochs alone, if they go on from each other (`on`), or if not."""
+    longer = going_on(runs)
+    for each in runs:
+        like = [other for other in runs if other is not each and differ_in_epochs(each, other)]
+        counts = sorted({epochs_of(other) for other in (each, *like)})
+        if like and epochs_of(each) == counts[0]:
+            if any(other.run_dir in longer for other in like) == on:
+                yield epochs_sentence(each, counts)
             return  # the others of this file are of other starts or seeds, for the same reason
 
 
 def _differ(a: Loaded, b: Loaded) -> set[str]:
     return {key for key, _, _ in difference(a, b)}
-
-
-def _epochs_of(loaded: Loaded) -> float:
-    return float(loaded.recipe.train.num_train_epochs)  # type: ignore[union-attr]
-
-
-def epochs_sentence(loaded: Loaded, counts: Sequence[float]) -> str:
-    """Why a run of one epoch is not the first epoch of a run of three, or that it would be."""
-    train = loaded.recipe.train  # type: ignore[union-attr]
-    shown = [f"{each:g}" for each in counts]
-    runs = f"{run_name(loaded)} for {', '.join(shown[:-1])} and {shown[-1]} epochs"
-    schedule, share = train.lr_scheduler_type, 0 < train.warmup_steps < 1 and train.lr_scheduler_type != "constant"
-    because = [f"the {schedule} schedule ends at the last step"] if schedule in ENDS_WITH_THE_RUN else []
-    because += [f"warmup is {train.warmup_steps:.0%} of all steps"] if share else []
-    first = f"{shown[0]} epoch{'s' if counts[0] != 1 else ''}"
-    if because:
-        return (
-            f"{runs} are trained apart: {' and '.join(because)}, so after {first} the longer run is at another learning"
-            f" rate, and its weights are not those of the run of {first}"
-        )
-    return (
-        f"{runs} are trained apart, though with the {schedule} schedule the longer run passes through the weights of"
-        f" the run of {first}: a run leaves only the model of its end"
-    )
 
 
 def _other_references(runs: list[Loaded]) -> Iterator[str]:

@@ -71,6 +71,14 @@ def takes_of(loaded: Loaded, state: RunState) -> Takes:
     return found
 
 
+def going_on_from(takes: Takes, done: float) -> Takes:
+    """What is left of a planned training that goes on where a share of its epochs is done."""
+    if takes.hours is None or takes.hours_from != "plan":
+        return takes
+    hours = takes.reference_hours + (takes.hours - takes.reference_hours) * (1 - done)
+    return replace(takes, hours=hours, cost=takes.cost and takes.cost * hours / takes.hours)
+
+
 def _result(run_dir: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((run_dir / "result.json").read_text())

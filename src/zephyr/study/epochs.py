@@ -1,0 +1,94 @@
+"""Runs of the same recipe for more and for fewer epochs: where the schedule allows it, one training that goes on.
+
+A run of one epoch is the first epoch of a run of three only if nothing of the first epoch depends on how many follow:
+the learning rate must be constant, and its warmup counted in steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from zephyr.recipe import Loaded, difference
+from zephyr.recipe.schema import TrainRecipe
+from zephyr.recipe.sections import Train
+from zephyr.run import run_name
+
+EPOCHS = "train.num_train_epochs"
+ENDS_WITH_THE_RUN = ("linear", "cosine", "polynomial", "cosine_with_min_lr")
+"""Schedules of the learning rate that reach their end at the last step, however many there are."""
+
+
+def epochs_of(loaded: Loaded) -> float:
+    """How many a training run has."""
+    return float(_train(loaded).num_train_epochs)
+
+
+def _train(loaded: Loaded) -> Train:
+    assert isinstance(loaded.recipe, TrainRecipe)
+    return loaded.recipe.train
+
+
+def why_apart(loaded: Loaded) -> list[str]:
+    """What of a training depends on how many epochs it has, as parts of a sentence; empty where nothing does."""
+    train = _train(loaded)
+    found = [f"the {train.lr_scheduler_type} schedule ends at the last step"] if ends_with_the_run(loaded) else []
+    if 0 < train.warmup_steps < 1 and train.lr_scheduler_type != "constant":
+        found.append(f"warmup is {train.warmup_steps:.0%} of all steps")
+    return found
+
+
+def ends_with_the_run(loaded: Loaded) -> bool:
+    """Whether the learning rate falls to its end at the last step."""
+    return _train(loaded).lr_scheduler_type in ENDS_WITH_THE_RUN
+
+
+def going_on(runs: Sequence[Loaded]) -> dict[Path, Loaded]:
+    """Run directory -> the run of most epochs that are fewer, where the one's training goes on from the other's end.
+
+    Left out is what was run before without leaving a checkpoint: nothing can go on from there.
+    """
+    training = [each for each in runs if isinstance(each.recipe, TrainRecipe) and not why_apart(each)]
+    found: dict[Path, Loaded] = {}
+    for longer in training:
+        shorter = [
+            each for each in training
+            if each.file == longer.file and epochs_of(each) < epochs_of(longer) and epochs_of(each).is_integer()
+            and differ_in_epochs(each, longer) and not _left_nothing(each)
+        ]  # fmt: skip
+        if shorter:
+            found[longer.run_dir] = max(shorter, key=epochs_of)
+    return found
+
+
+def differ_in_epochs(a: Loaded, b: Loaded) -> bool:
+    """Whether two runs differ in that alone, whatever they say of `launch`."""
+    return {key for key, _, _ in difference(a, b) if not key.startswith("launch.")} == {EPOCHS}
+
+
+def _left_nothing(loaded: Loaded) -> bool:
+    finished = (loaded.run_dir / "result.json").is_file()
+    return finished and not any((loaded.run_dir / "checkpoints").glob("checkpoint-*"))
+
+
+def leaving(loaded: Loaded) -> Loaded:
+    """The run, told to leave a checkpoint at its end: that changes nothing of what it computes."""
+    assert isinstance(loaded.recipe, TrainRecipe)
+    launch = replace(loaded.recipe.launch, leave_checkpoint=True)  # type: ignore[type-var]
+    return replace(loaded, recipe=replace(loaded.recipe, launch=launch))  # type: ignore[type-var]
+
+
+def epochs_sentence(loaded: Loaded, counts: Sequence[float]) -> str:
+    """Why a run of one epoch is not the first epoch of a run of three, or that it is."""
+    shown = [f"{each:g}" for each in counts]
+    runs, because = f"{run_name(loaded)} for {', '.join(shown[:-1])} and {shown[-1]} epochs", why_apart(loaded)
+    first = f"{shown[0]} epoch{'s' if counts[0] != 1 else ''}"
+    if because:
+        return (
+            f"{runs} are trained apart: {' and '.join(because)}, so after {first} the longer run is at another learning"
+            f" rate, and its weights are not those of the run of {first}"
+        )
+    schedule = _train(loaded).lr_scheduler_type
+    return (
+        f"{runs} are one training that goes on: with the {schedule} schedule the longer run passes through the weights"
+        f" of the run of {first}, and continues from the checkpoint which that one leaves"
+    )
