@@ -76,7 +76,10 @@ def test_a_checkpoint_holds_weights_and_optimizer(strategy: str, bytes_: int):
     assert disk.peak == 2 * disk.checkpoint + disk.model
     without = load(ZEPHYR / "sft.yaml", ["train.save_steps=null"]).recipe
     unsaved = disk_of(without, job, stack_of(without))
-    assert unsaved.checkpoint == 0 and unsaved.peak == disk.model
+    assert unsaved.checkpoint == unsaved.left == 0 and unsaved.peak == disk.model
+    at_the_end = load(ZEPHYR / "sft.yaml", ["train.save_steps=null", "launch.leave_checkpoint=true"]).recipe
+    last = disk_of(at_the_end, job, stack_of(at_the_end))
+    assert last.checkpoint == last.left == disk.checkpoint == disk.left and last.peak == disk.left + disk.model
 
 
 def test_an_adapter_of_another_shape_keeps_its_merged_start_on_disk_and_no_copy_in_memory():

@@ -141,6 +141,9 @@ def test_with_a_constant_rate_the_longer_training_goes_on_from_the_shorter(tmp_p
     trained = [each.takes.hours - each.takes.reference_hours for each in runs]
     assert trained == pytest.approx([trained[0]] * 3)
     assert plan.once.hours == pytest.approx(sft.takes.hours + sum(trained) + one.takes.reference_hours)
+    by_row = {row.name: plan.alone_of(row).hours for row in plan.study.rows}
+    assert by_row["3"] == pytest.approx(plan.once.hours)
+    assert [each.takes.steps for each in runs] == [one.takes.steps] * 3
 
 
 def test_runs_that_left_no_checkpoint_are_not_gone_on_from(tiny: Path) -> None:
@@ -323,5 +326,5 @@ def test_disk_is_every_run_s_model_once_and_the_largest_run_s_checkpoints(tmp_pa
     study = study_of(PAPER / "studies/table-3.yaml", tmp_path)
     said = page(make_study_plan(study), 120)
     # five models of 7.24 B weights in 16 bits are 67 GiB; ZeRO-3 saves the gathered weights beside its own
-    assert "Disk: 67 GiB of models, and 216 GiB of checkpoints while the largest run goes on." in said
+    assert "Disk: 67 GiB of models, 432 GiB of the runs' last checkpoints" in said
     assert "Disk:" not in page(make_study_plan(study_of(MINI / "table-3.yaml", tmp_path)), 120)

@@ -15,6 +15,7 @@ from zephyr.plan.reasons import reasons
 from zephyr.plan.reckon import Reckoning
 from zephyr.recipe.problems import listed
 from zephyr.recipe.schema import TrainRecipe
+from zephyr.report.wording import times
 
 BAR = 30
 """Characters of a whole device's memory."""
@@ -171,8 +172,8 @@ def _disk(recipe: TrainRecipe, reckoning: Reckoning) -> str:
     start = f", merged start {_gib(disk.start)}" if disk.start else ""
     if not disk.checkpoint:
         return f"{_gib(disk.model)} {kind}{start}; no checkpoints (train.save_steps)"
-    kept = recipe.train.save_total_limit + 1
-    checkpoints = f"{kept} checkpoints of {_gib(disk.checkpoint)}"
+    left, at_most = (round(size / disk.checkpoint) for size in (disk.left, disk.peak - disk.model - disk.start))
+    checkpoints = f"{times(at_most, 'checkpoint')} of {_gib(disk.checkpoint)} ({left} of them left at the end)"
     return f"{_gib(disk.peak)} at most: {checkpoints}, {kind} {_gib(disk.model)}{start}"
 
 

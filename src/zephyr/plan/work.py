@@ -90,7 +90,9 @@ class Disk:
     """Bytes that a run writes."""
 
     checkpoint: float
-    """One checkpoint: weights, optimizer and its float32 weights; 0: none is kept."""
+    """One checkpoint: weights, optimizer and its float32 weights; 0: none is written."""
+    left: float
+    """Checkpoints that are there when the run has ended: it deletes none of the last."""
     model: float
     """The final model or adapter."""
     start: float
@@ -104,8 +106,11 @@ def disk_of(recipe: TrainRecipe, job: Job, stack: Stack) -> Disk:
     saved = job.trained_bytes * job.trained
     state = (moments(job) * (4 if job.deepspeed else job.trained_bytes) + (4 if job.deepspeed else 0)) * job.trained
     whole = 2 * job.trained if job.strategy == "zero3" else 0  # transformers adds the gathered 16-bit weights
-    checkpoint = saved + state + whole if recipe.train.save_steps else 0.0
-    kept = (recipe.train.save_total_limit + 1) * checkpoint
+    saves = recipe.train.save_steps is not None
+    checkpoint = saved + state + whole if saves or recipe.launch.leave_checkpoint else 0.0
+    left = (recipe.train.save_total_limit if saves else 1) * checkpoint
+    being_written = checkpoint if saves else 0.0
     merged = stack.name in ("full-on-adapter", "adapter-on-merged")
     start = (4 if recipe.model.dtype == "float32" else 2) * job.shape.parameters if merged else 0.0
-    return Disk(checkpoint=checkpoint, model=saved, start=start, peak=kept + saved + start)
+    peak = left + being_written + saved + start
+    return Disk(checkpoint=checkpoint, left=left, model=saved, start=start, peak=peak)

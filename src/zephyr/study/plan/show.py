@@ -217,8 +217,10 @@ def _remarks(plan: StudyPlan) -> list[str]:
         said.append(f"Sharing saves {alone.runs - once.runs:,} of {alone.runs:,} runs.")
     kept = sum(each.takes.kept_gib for each in plan.runs)
     if kept >= WORTH_SAYING_GIB:
+        left = sum(each.takes.checkpoints_gib for each in plan.runs)
         passing = max(each.takes.passing_gib for each in plan.runs)
-        text = f", and {passing:,.0f} GiB of checkpoints while the largest run goes on" if passing else ""
+        text = f", {left:,.0f} GiB of the runs' last checkpoints, which may go once a run is finished" if left else ""
+        text += f", and {passing:,.0f} GiB while the largest run writes another one" if passing else ""
         said.append(f"Disk: {kept:,.0f} GiB of models{text}.")
     if once.answers:
         beside = "Beside calls of endpoints, models" if once.calls else "Models"

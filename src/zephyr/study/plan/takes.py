@@ -47,8 +47,10 @@ class Takes:
     """What would make it fit, if it does not."""
     kept_gib: float = 0.0
     """What is left on disk of a training run: its model."""
+    checkpoints_gib: float = 0.0
+    """And its last checkpoints."""
     passing_gib: float = 0.0
-    """What it writes beside that for as long as it runs: checkpoints."""
+    """What it writes beside both for as long as it runs: another checkpoint."""
     cost: float | None = None
     """Of the GPUs (`launch.price_per_gpu_hour`) and of the calls, in the currency of the recipes' prices."""
 
@@ -72,11 +74,12 @@ def takes_of(loaded: Loaded, state: RunState) -> Takes:
 
 
 def going_on_from(takes: Takes, done: float) -> Takes:
-    """What is left of a planned training that goes on where a share of its epochs is done."""
+    """What is left of a training that goes on where a share of its epochs, and the reference pass, are done."""
+    takes = replace(takes, steps=takes.steps and round(takes.steps * (1 - done)))
     if takes.hours is None or takes.hours_from != "plan":
         return takes
-    hours = takes.reference_hours + (takes.hours - takes.reference_hours) * (1 - done)
-    return replace(takes, hours=hours, cost=takes.cost and takes.cost * hours / takes.hours)
+    hours = (takes.hours - takes.reference_hours) * (1 - done)
+    return replace(takes, hours=hours, reference_hours=0.0, cost=takes.cost and takes.cost * hours / takes.hours)
 
 
 def _result(run_dir: Path) -> dict[str, Any]:
@@ -95,7 +98,8 @@ def _training(loaded: Loaded, recipe: TrainRecipe, counted: dict[str, Any] | Non
         return Takes(steps=steps)
     found = reckon(recipe, choose(recipe, shape=shape, stack=stack), shape, stack, counted)
     kept = found.disk.model + found.disk.start
-    takes = Takes(steps=steps, kept_gib=kept / GIB, passing_gib=(found.disk.peak - kept) / GIB)
+    takes = Takes(steps=steps, kept_gib=kept / GIB, checkpoints_gib=found.disk.left / GIB,
+                  passing_gib=(found.disk.peak - kept - found.disk.left) / GIB)  # fmt: skip
     if found.device is not None:
         takes = replace(takes, fits=found.fits, memory_gib=found.memory.gib, device_gib=found.device.memory_gib,
                         ways=found.ways)  # fmt: skip
