@@ -14,6 +14,7 @@ from zephyr.evaluate.mt_bench import score as mt_bench_score
 from zephyr.evaluate.mt_bench.files import Judgment
 from zephyr.report.read import Run
 from zephyr.study.report.columns import Column
+from zephyr.study.report.comparable import why_apart
 from zephyr.study.report.compare import Compared, on_the_same_questions
 from zephyr.study.report.outcome import CellOutcome
 
@@ -108,7 +109,47 @@ def test_the_leaderboard_is_paired_as_it_pairs_itself(tmp_path: Path) -> None:
 
 def test_other_judges_are_not_compared(tmp_path: Path) -> None:
     a, b = (cell(tmp_path, {"mt_bench": {"judge": judge}}, []) for judge in ("gpt-4", "gpt-5"))
-    assert on_the_same_questions(column("mt_bench"), a, b, 0.3) == "not compared: another judge (gpt-4, gpt-5)"
+    assert why_apart(column("mt_bench"), a, b) == "not compared: another judge (gpt-4, gpt-5)"
+    assert why_apart(column("mt_bench"), a, a) == ""
+
+
+def trained(directory: Path, key: str, eval_counts: dict | None = None, **train: object) -> CellOutcome:
+    """A dDPO run with a figure of 0.5, its training by `train`."""
+    recipe = {"stage": "dpo", "train": {"beta": 0.1, "loss_type": "sigmoid", "label_smoothing": 0.0, **train},
+              "data": {"train": [{"path": "a.jsonl"}], "eval": [{"path": "b.jsonl"}]}, "trl": {}}  # fmt: skip
+    result = {"status": "finished", "numbers": {key: 0.5}, "data": {"eval": eval_counts or {"rows_used": 8}}}
+    run = Run(directory=directory, recipe_text="", recipe=recipe, result=result)
+    return CellOutcome(seed=None, state="finished", why="", model=run, training=run, evaluation=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "train", "said"),
+    [
+        ("eval_loss", {"loss_type": "ipo"}, "not compared: another loss_type (sigmoid, ipo)"),
+        ("train_loss", {"beta": 0.5}, "not compared: another beta (0.1, 0.5)"),
+        ("eval_loss", {"loss_type": "ipo", "beta": 0.5},
+         "not compared: another loss_type and beta (sigmoid, ipo; 0.1, 0.5)"),
+        ("eval_loss", {"label_smoothing": 0.1}, "not compared: another label_smoothing (0, 0.1)"),
+        ("eval_rewards/margins", {"beta": 0.5}, "not compared: another beta (0.1, 0.5)"),
+        ("eval_rewards/margins", {"loss_type": "ipo"}, ""),
+        ("eval_rewards/accuracies", {"beta": 0.5, "loss_type": "ipo"}, ""),
+        ("eval_loss", {"learning_rate": 0.5}, ""),
+    ],
+)  # fmt: skip
+def test_losses_of_other_objectives_are_not_compared(tmp_path: Path, key: str, train: dict, said: str) -> None:
+    figure = Column(key=key, benchmark=None, path=(key,))
+    assert why_apart(figure, trained(tmp_path, key), trained(tmp_path, key, **train)) == said
+
+
+def test_figures_of_other_held_out_rows_or_tokens_are_not_compared(tmp_path: Path) -> None:
+    counts = [{"rows_used": 8, "tokens": 90}, {"rows_used": 7, "tokens": 80}, {"rows_used": 8, "tokens": 80}]
+    said = []
+    for key in ("eval_loss", "eval_rewards/accuracies", "train_loss"):
+        first, *others = (trained(tmp_path, key, each) for each in counts)
+        figure = Column(key=key, benchmark=None, path=(key,))
+        said.append([why_apart(figure, first, each).removeprefix("not compared: ") for each in others])
+    assert said == [["other held-out rows", "the held-out rows are other tokens"], ["other held-out rows", ""],
+                    ["", ""]]  # fmt: skip
 
 
 def test_what_is_not_stored_by_question_has_a_difference_without_an_interval(tmp_path: Path) -> None:

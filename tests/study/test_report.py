@@ -261,6 +261,30 @@ def test_a_grid_of_two_axes_is_a_heat_map_with_what_is_missing_hatched(tiny: Pat
     assert len(re.findall(r">\d\.\d\d to \d\.\d\d<", picture)) == 11
 
 
+def test_a_heat_map_of_losses_of_other_objectives_is_not_coloured(tiny: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    text = "grid: {loss_type: [sigmoid, ipo], learning_rate: [1e-3, 1e-4]}\ncolumns: [eval_loss]\n"
+    study = made_up(tiny, f"{text}exclude: [{{loss_type: ipo, learning_rate: 1e-4}}]\n")
+    finish(study, lambda row, seed: 5 + len(row) / 10)
+    picture = read(study)[0].partition('<figure id="grid-eval-loss">')[2].partition("</figure>")[0]
+    assert "Not coloured: another loss_type (sigmoid, ipo), so the figures are not on one scale." in picture
+    assert "Blank: left out of the grid." in picture
+    assert "Hatched" not in picture and "interval" not in picture and "opacity" not in picture
+    alike = made_up(tiny, text.replace("loss_type: [sigmoid, ipo]", "warmup_steps: [1, 2]"))
+    finish(alike, lambda row, seed: 5 + len(row) / 10)
+    picture = read(alike)[0].partition('<figure id="grid-eval-loss">')[2].partition("</figure>")[0]
+    assert "opacity" in picture and "Not coloured" not in picture
+
+
+def test_pictures_claim_no_interval_that_they_have_not(tiny: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    study = made_up(tiny, "grid: {beta: [0.1, 0.5, 1.0]}\ncolumns: [eval_loss]\n")
+    finish(study, lambda row, seed: 5 + len(row) / 10)
+    page, text, _, _ = read(study)
+    assert "95 %" not in page + text
+    assert "No line: another beta (0.1, 0.5), so the figures are not on one scale." in page
+
+
 def test_a_grid_of_three_axes_says_that_it_has_no_picture(tiny: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
     study = made_up(tiny, "grid: {beta: [0.1, 0.5], loss_type: [sigmoid, ipo], warmup_steps: [1, 2]}\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from tests.made_study import finish, made_up
+from tests.made_study import begin, finish, made_up
 
 from zephyr.evaluate.statistics import paired_difference
 from zephyr.report.seeds import student_interval
@@ -102,9 +102,56 @@ def test_a_figure_of_training_is_not_compared_with_another_stages(tiny: Path) ->
     found = tabled(study)
     assert found.entries["beta 0.1", "eval_loss"].compared == "not compared: another stage's figure"
     assert found.entries["beta 0.1", "eval_loss"].figure.n == 40
-    same = made_up(tiny, ALL + "compare_with: beta 0.1\n")
-    compared = tabled(same).entries["beta 0.5", "eval_loss"].compared
+    same = made_up(tiny, ROWS + "columns: [eval_rewards/accuracies]\ncompare_with: beta 0.1\n")
+    compared = tabled(same).entries["beta 0.5", "eval_rewards/accuracies"].compared
     assert isinstance(compared, Compared) and compared.interval is None and compared.why == "one training run each"
+
+
+def test_losses_of_other_objectives_have_no_difference_and_say_why(tiny: Path) -> None:
+    study = made_up(tiny, "grid: {loss_type: [sigmoid, ipo]}\ncolumns: [eval_loss, eval_rewards/accuracies]\n")
+    finish(study, lambda row, seed: 6.0)
+    found = tabled(study)
+    assert found.entries["loss_type ipo", "eval_loss"].compared == "not compared: another loss_type (sigmoid, ipo)"
+    assert isinstance(found.entries["loss_type ipo", "eval_rewards/accuracies"].compared, Compared)
+    cells = [cell.text for cell in main_table(found, " ").rows[1]]
+    assert "– (not compared: another loss_type (sigmoid, ipo))" in cells
+
+
+def test_rows_that_are_one_run_are_said_to_be_that(tiny: Path) -> None:
+    study = made_up(tiny, "rows: {a: {}, b: {set: {micro_batch_size: 1}}}\nevaluate: evaluate.yaml\n")
+    finish(study, lambda row, seed: 6.0)
+    found = tabled(study)
+    compared = found.entries["b", "world/score"].compared
+    assert (compared.difference, compared.interval, compared.why) == (0.0, None, "the same run")
+    assert sentences(found, found.columns[0]) == (
+        "b is the same run as a: what they set differently changes no figure.",
+    )
+    assert in_brief(found, found.columns[0]) == ("The same run as a: b.",)
+    assert main_table(found).rows[1][2].text == "+0.00\nthe same run"
+    assert column_table(found, found.columns[0]).rows[1][-1].text == "the same run"
+
+
+def test_without_a_figure_of_the_base_row_the_others_say_so(tiny: Path) -> None:
+    study = made_up(tiny, ALL)
+    finish(study, lambda row, seed: None if row == "dSFT" else SKILLS[row])
+    base = study.rows[0].cells[0].evaluation
+    (begin(base) / "failed.json").write_text(json.dumps({"why": "ValueError", "status": 1}))
+    found = tabled(study)
+    assert found.entries["beta 0.1", "world/score"].compared == "not compared: dSFT has failed"
+    assert column_table(found, found.columns[0]).rows[1][5].text == "not compared: dSFT has failed"
+    assert main_table(found).rows[1][2].text == "–\nnot compared\ndSFT has failed"
+
+
+def test_intervals_are_spoken_of_only_where_there_are_any(tiny: Path) -> None:
+    text = "grid: {learning_rate: [1e-3, 1e-4]}\ncolumns: [eval_loss]\n"
+    study = made_up(tiny, text)
+    finish(study, lambda row, seed: 6.0)
+    note = main_table(tabled(study)).note
+    assert "Figures are of one training run each, without intervals" in note
+    assert "95 %" not in note and "Separable" not in note and "question" not in note
+    several = made_up(tiny, text, "seeds=[1, 2]")
+    finish(several, lambda row, seed: 6.0 + 0.1 * seed)
+    assert "Intervals are 95 % by Student's t over seeds." in main_table(tabled(several)).note
 
 
 def test_every_score_is_the_default_and_an_unknown_column_is_told_with_the_nearest(tiny: Path) -> None:

@@ -13,7 +13,6 @@ from zephyr.report.table import Column as Heading
 from zephyr.report.wording import MISSING, number, signed
 from zephyr.study.expand import STARTS_FROM, Study
 from zephyr.study.report.columns import Column
-from zephyr.study.report.compare import Compared
 from zephyr.study.report.outcome import RowOutcome
 from zephyr.study.report.table import DIFFERENCE, Tabled, difference_cell, figure_cell, over, over_base
 
@@ -80,8 +79,12 @@ def _shape(each: Printed, base: Printed, column: Column, found: Tabled) -> str:
     assert each.ours is not None  # those that we have
     compared, paper = found.of(each.ours, column).compared, each.mt_bench - base.mt_bench
     told = f"{each.name} over {base.name}: {signed(paper)} on the paper's MT-Bench"
-    if not isinstance(compared, Compared):
+    if isinstance(compared, str):
+        return f"{told}; here {compared}."
+    if compared is None:
         return f"{told}; here there is no difference yet."
+    if compared.same:
+        return f"{told}; here the two are the same run."
     here = f"{column.shown_difference(compared.difference)} here ({column.title})"
     if compared.separable is False:
         return f"{told}, {here}, not separable from zero."

@@ -17,6 +17,8 @@ from zephyr.study.expand import MODEL
 from zephyr.study.report.columns import Column
 from zephyr.study.report.outcome import CellOutcome
 
+SAME = "the same run"
+"""In place of an interval, where both rows are one run: the difference is zero by definition, and no evidence."""
 Question = tuple[str, int]
 """Its id, and the turn; turns of one question are drawn again together."""
 
@@ -34,6 +36,11 @@ class Compared:
     """Why there is no interval."""
     each: tuple[float, ...] = ()
     """Seed by seed."""
+
+    @property
+    def same(self) -> bool:
+        """Whether both rows are one run (with several seeds, one of each)."""
+        return self.why == SAME
 
     @property
     def separable(self) -> bool | None:
@@ -60,8 +67,8 @@ def over_seeds(differences: Sequence[float]) -> Compared | None:
     )
 
 
-def on_the_same_questions(column: Column, base: CellOutcome, row: CellOutcome, difference: float) -> Compared | str:
-    """Row minus base, question by question; or why the two can't be compared.
+def on_the_same_questions(column: Column, base: CellOutcome, row: CellOutcome, difference: float) -> Compared:
+    """Row minus base, question by question.
 
     Args:
         column: the figure.
@@ -72,10 +79,6 @@ def on_the_same_questions(column: Column, base: CellOutcome, row: CellOutcome, d
     if column.benchmark is None:
         return Compared(difference=difference, interval=None, n=1, why="one training run each")
     assert base.evaluation is not None and row.evaluation is not None  # both have the figure
-    a, b = base.scores[column.benchmark], row.scores[column.benchmark]
-    for what in ("judge", "baseline"):
-        if a.get(what) != b.get(what):
-            return f"not compared: another {what} ({a.get(what)}, {b.get(what)})"
     found = _paired(column, base.evaluation, row.evaluation)
     if found is None:
         return Compared(difference=difference, interval=None, n=1, why="not stored by question")

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from zephyr.evaluate.statistics import Mean, clustered_mean
 from zephyr.report.seeds import student_interval
 from zephyr.study.report.columns import Column, place
-from zephyr.study.report.compare import Compared, by_question, on_the_same_questions, over_seeds
+from zephyr.study.report.comparable import NOT_COMPARED, why_apart
+from zephyr.study.report.compare import SAME, Compared, by_question, on_the_same_questions, over_seeds
 from zephyr.study.report.outcome import CellOutcome, RowOutcome, StudyOutcome
 
 
@@ -37,8 +39,8 @@ class Entry:
     seeds: tuple[tuple[int | None, Figure | None], ...]
     """Each seed's own."""
     compared: Compared | str | None
-    """The difference from the base row; a reason why there is none; None for the base row itself, or while one of
-    the two is missing."""
+    """The difference from the base row; a reason why there is none; None for the base row itself, or while the row's
+    own figure is missing."""
 
 
 def entries(outcome: StudyOutcome, columns: Sequence[Column]) -> dict[tuple[str, str], Entry]:
@@ -135,6 +137,15 @@ def _over_seeds(found: Sequence[Figure]) -> Figure:
     )
 
 
+WHY_NO_FIGURE = {
+    "failed": "has failed",
+    "running": "is running",
+    "interrupted": "was interrupted",
+    "waiting": "is waiting",
+}
+"""State of the base row -> what is said where its figure is missing."""
+
+
 def _compared(
     outcome: StudyOutcome, row: RowOutcome, column: Column, base: Figures, own: Figures
 ) -> Compared | str | None:
@@ -143,12 +154,19 @@ def _compared(
         for cell, other, a, b in zip(outcome.base.cells, row.cells, base, own, strict=True)
         if a is not None and b is not None
     ]
-    if column.benchmark is None and any(_stage(cell) != _stage(other) for cell, other, _ in pairs):
-        return "not compared: another stage's figure"
+    if not pairs:
+        return f"{NOT_COMPARED}{outcome.base.name} {WHY_NO_FIGURE.get(outcome.base.state, 'has no such figure')}"
+    if all(_run_of(cell, column) == _run_of(other, column) for cell, other, _ in pairs):
+        n = next((each.n for each in own if each and each.n), len(pairs))
+        return Compared(difference=0.0, interval=None, n=len(pairs) if outcome.over_seeds else n, why=SAME)
+    if apart := next(filter(None, (why_apart(column, cell, other) for cell, other, _ in pairs)), ""):
+        return apart
     if outcome.over_seeds:
         return over_seeds([difference for *_, difference in pairs])
-    return on_the_same_questions(column, *pairs[0]) if pairs else None
+    return on_the_same_questions(column, *pairs[0])
 
 
-def _stage(cell: CellOutcome) -> str | None:
-    return cell.model.stage if cell.model else None
+def _run_of(cell: CellOutcome, column: Column) -> Path | None:
+    """The directory of the run that a figure is from."""
+    run = cell.evaluation if column.benchmark else cell.model
+    return run.directory if run else None

@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 from zephyr.report.figures import Picture
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.study.report.columns import Column
+from zephyr.study.report.comparable import NOT_COMPARED, why_unlike
 from zephyr.study.report.outcome import RowOutcome
 from zephyr.study.report.pictures import apart, slug
 from zephyr.study.report.table import Tabled
@@ -59,7 +60,7 @@ def _lines(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied: Se
     if len(there) < 2:
         return None
     there.sort(key=lambda each: each[0])
-    id = f"grid-{slug(column.key)}"
+    id, unlike = f"grid-{slug(column.key)}", why_unlike(column, rows)
     told = ". ".join(f"{label} {x:g}: {column.shown(figure.value)}" for x, figure in there)
     with drawing(id, f"{column.title} by {label}. {told}.", width=4.6, height=2.7) as picture:
         axes = picture.axes
@@ -69,13 +70,20 @@ def _lines(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied: Se
             if figure.interval:
                 axes.plot([x, x], figure.interval, color=COLOURS[SERIES[0]], linewidth=2, alpha=0.6)
         axes.plot([x for x, _ in there], [figure.value for _, figure in there], color=COLOURS[SERIES[0]],
-                  linewidth=1.4, marker="o", markersize=6, markeredgecolor=COLOURS["paper"])  # fmt: skip
+                  linewidth=0 if unlike else 1.4, marker="o", markersize=6,
+                  markeredgecolor=COLOURS["paper"])  # fmt: skip
         axes.set_xticks(list(places.values()), [shown_value(value) for value in values])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(label, loc="right")
-        note = _base_line(axes, found, column)
-    note = " ".join(filter(None, ["Bars: 95 % intervals.", note]))
+        dashed = _base_line(axes, found, column)
+    bars = "Bars: 95 % intervals." if any(figure.interval for _, figure in there) else ""
+    note = " ".join(filter(None, [bars, _of_unlike("No line", unlike), dashed]))
     return Picture(id=id, title=f"{column.title} by {label}", svg=picture.svg, note=note)
+
+
+def _of_unlike(what: str, why: str) -> str:
+    """Why a picture leaves out what would set figures beside each other that measure different things."""
+    return f"{what}: {why.removeprefix(NOT_COMPARED)}, so the figures are not on one scale." if why else ""
 
 
 def _spans_decades(values: Sequence[float]) -> bool:
@@ -93,13 +101,13 @@ def _base_line(axes: Axes, found: Tabled, column: Column) -> str:
 
 
 def _heat_map(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied: Sequence[str]) -> Picture | None:
-    """The figure in the cells of two axes; what is missing or failed is hatched."""
+    """The figure in the cells of two axes; what is missing or failed is hatched, what is left out blank."""
     down, across = varied
     ys, xs = _values(rows, down), _values(rows, across)
     there = [figure.value for row in rows if (figure := found.of(row, column).figure)]
     if not there:
         return None
-    id, low, high = f"grid-{slug(column.key)}", min(there), max(there)
+    id, low, high, unlike = f"grid-{slug(column.key)}", min(there), max(there), why_unlike(column, rows)
     alt = f"{column.title} by {down} and {across}, from {column.shown(low)} to {column.shown(high)}; as in the table."
     with drawing(id, alt, width=max(2.6, 0.9 + 0.95 * len(xs)), height=0.6 + 0.62 * len(ys)) as picture:
         axes = picture.axes
@@ -111,23 +119,39 @@ def _heat_map(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied:
                 _hatched(axes, x, y, row)
                 continue
             share = (figure.value - low) / (high - low) if high > low else 0.5
-            _cell(axes, x, y, facecolor=COLOURS[SERIES[0]], alpha=0.05 + (DEEPEST - 0.05) * share)
+            if unlike:
+                _outlined(axes, x, y)
+            else:
+                _cell(axes, x, y, facecolor=COLOURS[SERIES[0]], alpha=0.05 + (DEEPEST - 0.05) * share)
             _text(axes, x, y - (0.12 if figure.interval else 0), column.shown(figure.value), "ink", 9.5)
             if figure.interval:
                 bounds = " to ".join(column.shown(each) for each in figure.interval)
                 _text(axes, x, y + 0.2, bounds, "ink", 6.8)
         _frame(axes, xs, ys, across, down)
-    return Picture(id=id, title=f"{column.title} by {down} and {across}", svg=picture.svg,
-                   note="Below each figure its 95 % interval. Hatched: not there.")  # fmt: skip
+    note = _heat_map_note(found, column, rows, unlike, left_out=len(rows) < len(xs) * len(ys))
+    return Picture(id=id, title=f"{column.title} by {down} and {across}", svg=picture.svg, note=note)
+
+
+def _heat_map_note(found: Tabled, column: Column, rows: Sequence[RowOutcome], unlike: str, *, left_out: bool) -> str:
+    figures = [found.of(row, column).figure for row in rows]
+    parts = ["Below each figure its 95 % interval."] if any(each and each.interval for each in figures) else []
+    parts += [_of_unlike("Not coloured", unlike)] if unlike else []
+    parts += ["Hatched: not there."] if None in figures else []
+    parts += ["Blank: left out of the grid."] if left_out else []
+    return " ".join(parts)
 
 
 def _cell(axes: Axes, x: float, y: float, **look: Any) -> None:
     axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, linewidth=0, **look))
 
 
+def _outlined(axes: Axes, x: float, y: float) -> None:
+    axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, fill=False, edgecolor=COLOURS["grid"], linewidth=0.8))
+
+
 def _hatched(axes: Axes, x: float, y: float, row: RowOutcome) -> None:
     left, top = x - 0.47, y - 0.46
-    axes.add_patch(Rectangle((left, top), 0.94, 0.92, fill=False, edgecolor=COLOURS["grid"], linewidth=0.8))
+    _outlined(axes, x, y)
     for step in range(1, 8):  # lines by hand: a pattern of SVG can't take the page's colours everywhere
         reach = step / 4
         a = (left + 0.94 * min(reach, 1), top + 0.92 * max(reach - 1, 0))

@@ -10,6 +10,7 @@ from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.report.wording import interval
 from zephyr.study.report.columns import Column
 from zephyr.study.report.compare import Compared
+from zephyr.study.report.entries import Figure
 from zephyr.study.report.outcome import RowOutcome, StudyOutcome
 from zephyr.study.report.table import Tabled
 
@@ -47,9 +48,9 @@ def _scores(found: Tabled, column: Column) -> Picture | None:
     if len(there) < 2:
         return None
     id, look, base = f"scores-{slug(column.key)}", looks(found.outcome), found.outcome.base.name
-    told = (f"{name}: {column.shown(each.value)} ({interval(each.interval, column.digits)})." for name, each in there)
-    with drawing(id, f"{column.title} with 95 % intervals. {' '.join(told)}", width=4.6,
-                 height=0.6 + 0.3 * len(rows)) as picture:  # fmt: skip
+    title = f"{column.title} with 95 % intervals" if any(each.interval for _, each in there) else column.title
+    told = (f"{name}: {_told(column, each)}." for name, each in there)
+    with drawing(id, f"{title}. {' '.join(told)}", width=4.6, height=0.6 + 0.3 * len(rows)) as picture:
         axes = picture.axes
         for at, (row, figure) in enumerate(rows):
             colour = COLOURS[look[row.name].colour]
@@ -63,7 +64,12 @@ def _scores(found: Tabled, column: Column) -> Picture | None:
         _figures_below(axes)
     lined = any(name == base for name, _ in there) and not apart(found, column)
     note = f"Dashed: {base}." if lined else ""
-    return Picture(id=id, title=f"{column.title} with 95 % intervals", svg=picture.svg, note=note)
+    return Picture(id=id, title=title, svg=picture.svg, note=note)
+
+
+def _told(column: Column, figure: Figure) -> str:
+    bounds = f" ({interval(figure.interval, column.digits)})" if figure.interval else ""
+    return f"{column.shown(figure.value)}{bounds}"
 
 
 def apart(found: Tabled, column: Column) -> bool:
@@ -80,13 +86,18 @@ def _differences(found: Tabled, column: Column) -> Picture | None:
     if not any(each.interval for _, each in compared):
         return None
     look = looks(found.outcome)
-    told = (f"{row.name}: {column.shown_difference(each.difference)} ({each.verdict})." for row, each in compared)
+    told = (
+        f"{row.name}: {column.shown_difference(each.difference)} ({each.verdict or each.why})."
+        for row, each in compared
+    )
     alt = f"{column.title} over {base.name} with 95 % intervals. {' '.join(told)}"
     with drawing(f"over-{slug(column.key)}", alt, width=4.6, height=0.6 + 0.3 * len(others)) as picture:
         axes, there = picture.axes, {row.name: each for row, each in compared}
         for at, row in enumerate(others):
-            if row.name in there:
-                each = there[row.name]
+            each = there.get(row.name)
+            if each and each.same:
+                _missing(axes, at, row, each.why)
+            elif each:
                 with_interval(axes, at, each.difference, each.interval, COLOURS[look[row.name].colour], 6)
             else:
                 _missing(axes, at, row, "not compared")

@@ -34,15 +34,16 @@ def saving(outcome: StudyOutcome) -> str:
 
 def sentences(found: Tabled, column: Column) -> tuple[str, ...]:
     """A column's differences from the base row in words."""
-    return tuple(_sentence(found, column, row, compared) for row, compared in _with_intervals(found, column))
+    return tuple(_sentence(found, column, row, compared) for row, compared in _told(found, column))
 
 
 def in_brief(found: Tabled, column: Column) -> tuple[str, ...]:
     """A column's differences in words, where a sentence for each row would be too many."""
-    sides: dict[str, list[str]] = {"above": [], "below": [], "not separable from": []}
-    for row, compared in _with_intervals(found, column):
+    sides: dict[str, list[str]] = {"above": [], "below": [], "not separable from": [], "the same run as": []}
+    for row, compared in _told(found, column):
         side = "above" if compared.difference > 0 else "below"
-        sides[side if compared.separable else "not separable from"].append(row.name)
+        side = side if compared.separable else "the same run as" if compared.same else "not separable from"
+        sides[side].append(row.name)
     base = found.outcome.base.name
     return tuple(_side(side, base, names) for side, names in sides.items() if names)
 
@@ -51,13 +52,16 @@ def _side(side: str, base: str, names: Sequence[str]) -> str:
     return f"{side[0].upper()}{side[1:]} {base}: {'; '.join(names)}."
 
 
-def _with_intervals(found: Tabled, column: Column) -> list[tuple[RowOutcome, Compared]]:
+def _told(found: Tabled, column: Column) -> list[tuple[RowOutcome, Compared]]:
+    """Rows whose difference has an interval, or is none because they are the base row's run."""
     there = ((row, found.of(row, column).compared) for row in found.outcome.rows)
-    return [(row, each) for row, each in there if isinstance(each, Compared) and each.interval]
+    return [(row, each) for row, each in there if isinstance(each, Compared) and (each.interval or each.same)]
 
 
 def _sentence(found: Tabled, column: Column, row: RowOutcome, compared: Compared) -> str:
     base = found.outcome.base.name
+    if compared.same:
+        return f"{row.name} is the same run as {base}: what they set differently changes no figure."
     size = times(compared.n, "seed") if found.outcome.over_seeds else f"n = {count(compared.n)}"
     low, high = compared.interval or (0.0, 0.0)
     if not compared.separable:

@@ -133,7 +133,7 @@ def difference_cell(entry: Entry, between: str) -> Cell:
     if compared is None:
         return Cell(None, MISSING)
     if isinstance(compared, str):
-        return Cell(None, _joined(MISSING, compared.split(": "), between))
+        return Cell(None, _joined(MISSING, compared.split(": ") if between == "\n" else [compared], between))
     text = column.shown_difference(compared.difference)
     if compared.interval is None:
         return Cell([compared.difference, None, None], _joined(text, [compared.why], between))
@@ -220,28 +220,49 @@ def over(base: str) -> str:
     return f"over {base}" if len(base) <= LONGEST else DIFFERENCE
 
 
+def _notes_over_seeds(found: Tabled) -> Iterator[str]:
+    yield "Figures are means over seeds, each with runs of its own."
+    if _any_interval(found):
+        yield "Intervals are 95 % by Student's t over seeds."
+    yield f"Differences are from {found.outcome.base.name}, each seed's between its own two runs."
+    if any(column.benchmark for column in found.columns):
+        yield "Failed: questions without a score, in all seeds; they are in no mean."
+
+
+def _notes_of_one_seed(found: Tabled) -> Iterator[str]:
+    over = f"Differences are from {found.outcome.base.name}"
+    if _any_interval(found):
+        yield (
+            "Intervals are 95 %, over the questions of this one training run: another seed moves a figure too, and "
+            f"that is not in them. {over}, taken question by question."
+        )
+    else:
+        yield f"Figures are of one training run each, without intervals: another seed moves them too. {over}."
+    if any(column.benchmark for column in found.columns):
+        yield "n: questions with a score; failed: those without, which are in no mean."
+
+
+def _any_interval(found: Tabled) -> bool:
+    figures = (each.figure for each in found.entries.values())
+    compared = (each for each in _differences(found) if isinstance(each, Compared))
+    return any(each is not None and each.interval for each in (*figures, *compared))
+
+
+def _differences(found: Tabled) -> Iterator[Compared | str | None]:
+    return (each.compared for each in found.entries.values())
+
+
 def _n(found: Tabled) -> str:
     return "seeds" if found.outcome.over_seeds else "n"
 
 
 def _notes(found: Tabled) -> Iterator[str]:
     """What a reader must know to read the table."""
-    over = f"Differences are from {found.outcome.base.name}"
-    if found.outcome.over_seeds:
-        yield (
-            "Figures are means over seeds, each with runs of its own; intervals are 95 % by Student's t over seeds. "
-            f"{over}, each seed's between its own two runs. Failed: questions "
-            "without a score, in all seeds; they are in no mean."
-        )
-    else:
-        yield (
-            "Intervals are 95 %, over the questions of this one training run: another seed moves a figure too, and "
-            f"that is not in them. {over}, taken question by question. n: questions with a score; "
-            "failed: those without, which are in no mean."
-        )
+    yield from _notes_over_seeds(found) if found.outcome.over_seeds else _notes_of_one_seed(found)
     if (same := same_sizes(found)) and (sizes := _sizes_in_words(found, same)):
         yield f"Of every figure {sizes}."
-    yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
+    if any(isinstance(each, Compared) and each.interval for each in _differences(found)):
+        yield "Separable: the interval of the difference excludes zero. Each is taken by itself."
     if any(column.path[-1] in SHARES for column in found.columns):
         yield from (SHARES[name][1] for name in SHARES if any(column.path[-1] == name for column in found.columns))
     yield from (counted(HOW_TO_READ_WINS, "world") for column in found.columns if column.key == "world/win_rate")
