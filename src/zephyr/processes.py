@@ -27,7 +27,6 @@ def prepare_environment() -> None:
 
     # bitsandbytes, where it is installed, asks for kernels of the Hub; without them it computes the same
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # ranks fork data workers; the store is already tokenised
     if torch.accelerator.is_available():
         return
     _keep_freed_memory()

@@ -249,6 +249,10 @@ def test_the_probe_finds_what_is_not_known(tmp_path: Path, tiny_tokenizer: Path,
         assert trainer.fill_reference(None) is None
     assert "padded, as TRL does it: without padding this model's" in caplog.text and not trainer._unpadded
     assert trainer.fill_reference(None).computed == 8
+    insisting = ours(Unplaced(MistralConfig(**SHAPE)), pairs(8), tiny_tokenizer, tmp_path)
+    insisting.leave_out_padding(True)
+    with pytest.raises(UserError, match=r"padding_free: true.* can't be: without padding"):
+        insisting.fill_reference(None)
     assert losses(trainer)[0] == pytest.approx(np.log(2), abs=1e-5)
 
 

@@ -86,7 +86,8 @@ def _sharding(strategy: str, recipe: TrainRecipe) -> list[str]:
     if strategy != "fsdp2" or not launch.shard_within_machine or launch.machines == 1:
         return []
     inside = launch.processes // launch.machines
-    return ["--use_parallelism_config",
+    # accelerate looks for --use_fsdp on the command line before it reads the file that says so
+    return ["--use_fsdp", "--fsdp_version", "2", "--use_parallelism_config",
             "--parallelism_config_dp_replicate_size", str(launch.machines),
             "--parallelism_config_dp_shard_size", str(inside)]  # fmt: skip
 

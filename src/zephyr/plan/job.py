@@ -1,9 +1,10 @@
 """What memory is reckoned from: one training process, as the code really sets it up."""
 
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from zephyr.plan.shape import Shape, adapter_parameters
+from zephyr.plan.shape import Shape, adapter_parameters, loaded_dtype
 from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 from zephyr.recipe.sections import Adapter
 
@@ -147,14 +148,22 @@ def job_of(
 def loaded_bytes(recipe: TrainRecipe, shape: Shape) -> int:
     """Bytes of a weight as `from_pretrained` loads it; a random model is made in float32 unless the recipe says."""
     auto = "float32" if recipe.model.config is not None else shape.dtype
-    return BYTES.get(auto if recipe.model.dtype == "auto" else recipe.model.dtype, 4)
+    dtype = loaded_dtype(recipe)
+    return BYTES.get(auto if dtype == "auto" else dtype, 4)
 
 
 def attention_kernel(recipe: TrainRecipe) -> str:
     """The attention kernel: the recipe's, or for `auto` FlashAttention-2 where it is installed, on a GPU."""
-    from importlib.util import find_spec
-
     wanted = recipe.model.attn_implementation
     if wanted != "auto":
         return wanted
-    return "flash_attention_2" if recipe.launch.device != "cpu" and find_spec("flash_attn") else "sdpa"
+    return "flash_attention_2" if recipe.launch.device != "cpu" and has_flash_attention_2() else "sdpa"
+
+
+def has_flash_attention_2() -> bool:
+    """Whether FlashAttention-2 is installed: the distribution, since others of its family bring a `flash_attn` too."""
+    try:
+        version("flash-attn")
+    except PackageNotFoundError:
+        return False
+    return True

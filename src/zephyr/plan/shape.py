@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.recipe import Loaded
-from zephyr.recipe.schema import WorldRecipe
+from zephyr.recipe.schema import TrainRecipe, WorldRecipe
 from zephyr.recipe.sections import Adapter, Model
 
 
@@ -170,13 +170,25 @@ def shape_of_loaded(loaded: Loaded) -> Shape | None:
     return replace(shape, dtype=saved_dtype(maker, shape)) if shape else None
 
 
+def loaded_dtype(recipe: TrainRecipe) -> str:
+    """Precision that weights are loaded in; `auto`: the checkpoint's.
+
+    Where whole weights train under bfloat16 autocast, `auto` is float32 whatever shards them: kept in bfloat16, most
+    would not move at all at a learning rate of 5e-7, whose steps are smaller than half of its spacing.
+    """
+    whole = recipe.adapter is None and recipe.train.bf16
+    return "float32" if whole and recipe.model.dtype == "auto" else recipe.model.dtype
+
+
 def saved_dtype(maker: Loaded, shape: Shape) -> str:
     """The precision in which a training recipe leaves its model: the one it loads it in."""
-    model = getattr(maker.recipe, "model", None)
-    wanted = model.dtype if isinstance(model, Model) else "auto"
+    recipe = maker.recipe
+    if not isinstance(recipe, TrainRecipe):
+        return shape.dtype
+    wanted = loaded_dtype(recipe)
     if wanted != "auto":
         return wanted
-    return "float32" if isinstance(model, Model) and model.config is not None else shape.dtype
+    return "float32" if recipe.model.config is not None else shape.dtype
 
 
 def from_config(config: dict[str, Any]) -> Shape | None:

@@ -167,7 +167,7 @@ class Model:
     tokenizer_name_or_path: TokenizerName | None = None
     """Tokenizer, where it is not the model's own; needed with `config`."""
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto"
-    """Precision the weights are loaded in; `auto` is the checkpoint's."""
+    """Precision the weights are loaded in; `auto`: the checkpoint's, but float32 where whole weights train in bf16."""
     quantization: Literal["nf4"] | None = None
     """Keep the frozen weights in 4 bits (QLoRA's NormalFloat, doubly quantised); needs an `adapter`."""
     attn_implementation: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"

@@ -1,14 +1,13 @@
 """Packed documents that don't see each other (`packing: bfd_split`): a mixin for TRL's SFTTrainer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from zephyr.errors import UserError
 from zephyr.train.padding_free import PaddingFree, why_not
+from zephyr.train.probe import agreement_on_documents
 from zephyr.train.shared_prompt import lay_documents
-from zephyr.train.without_padding import TOLERANCE
 
 PROBED = 8
 """Tokens of each of the probe's two documents."""
@@ -55,32 +54,12 @@ class DocumentsApart:
         training = self.model.training
         call.eval()
         with self.accelerator.autocast():
-            found = difference_together(call, documents, self._unpadded[0])
+            found = agreement_on_documents(call, documents, self._unpadded[0])
         call.train(training)
-        found = float(self.accelerator.gather(torch.tensor([found], device=self.args.device)).max())
-        if not found <= TOLERANCE[torch.bfloat16 if self.args.bf16 else self.model.dtype]:
-            raise UserError(_refused(f"a document comes out otherwise than alone (by {found:.2g} nats a token)"))
-
-
-@torch.no_grad()
-def difference_together(call: Callable[..., Any], documents: torch.Tensor, wrapped: PaddingFree) -> float:
-    """Of the log-probabilities of documents, shape (2, tokens): one row each by TRL's forward, or packed by ours."""
-    count, length = documents.shape
-    labels = documents.clone()
-    labels[:, 0] = -100
-    arguments = {"attention_mask": torch.ones_like(documents), "use_cache": False, "fused_lm_head": True}
-    wrapped.on = False
-    alone = call(input_ids=documents, labels=labels, **arguments).log_probs
-    wrapped.on = True
-    together = {"input_ids": documents.reshape(1, -1), "labels": labels.reshape(1, -1)}
-    together["position_ids"] = torch.arange(length, device=documents.device).repeat(count)[None]
-    arguments["attention_mask"] = torch.ones_like(together["input_ids"])
-    try:
-        found = call(**together, **arguments).log_probs[0]
-    except (TypeError, NotImplementedError, ValueError, RuntimeError):
-        return float("inf")
-    parts = [found[n * length : n * length + length - 1] for n in range(count)]
-    return float((torch.stack(parts).float() - alone.float()).abs().max().nan_to_num(float("inf")))
+        dtype = torch.bfloat16 if self.args.bf16 else self.model.dtype
+        share = self.accelerator.gather(torch.tensor([found.share(dtype)], device=self.args.device)).max()
+        if not share <= 1:
+            raise UserError(_refused(f"a document comes out otherwise than alone (by {found.ours:.2g} nats a token)"))
 
 
 def _refused(reason: str) -> str:

@@ -115,6 +115,12 @@ class Resumable:
             rotate(folder, self.save_total_limit)
         self.accelerator.wait_for_everyone()
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """transformers' own, but not about weights that are tied to others, which a checkpoint holds once."""
+        tied = getattr(self.model, "all_tied_weights_keys", {})  # type: ignore[attr-defined]
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))  # type: ignore[misc]
+
     def about_now(self) -> About:
         """What to say about a checkpoint written now."""
         return self.about

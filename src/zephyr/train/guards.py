@@ -20,9 +20,9 @@ from zephyr.train.products import speed_up_linear_layers
 from zephyr.train.stored_reference import StoredReference
 from zephyr.train.without_padding import WithoutPadding
 
-MARGIN_TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
-"""Largest mean margin at step 0 that rounding explains: policy and reference are the same weights, so it is 0 in
-exact arithmetic; sums over some hundred tokens in bfloat16 differ by up to about 1e-2, a wrong reference by more."""
+APART = {"float32": 1e-4, "bfloat16": 2e-2}
+"""Nats a token by which policy and reference, the same weights at step 0, may differ through rounding alone, on average
+over an answer: about 1e-6 and 1e-3 were seen; another model differs by a tenth and more."""
 
 
 class TrainingStopped(UserError):
@@ -41,7 +41,7 @@ class _Guarded:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.args.torch_compile:
+        if not self.args.torch_compile and self.args.device.type == "cpu":
             speed_up_linear_layers(self.model)
 
     def compute_loss(
@@ -95,13 +95,21 @@ class GuardedDPOTrainer(
         return super()._prepare_dataset(dataset, *args, **kwargs)
 
     def _check_first(self, loss: float, inputs: dict) -> None:
-        margin = self._metrics["train"]["rewards/margins"][-1]
-        tolerance = MARGIN_TOLERANCE["bfloat16" if self.args.bf16 or self.model.dtype != torch.float32 else "float32"]
-        if abs(margin) <= tolerance:
+        # a reward is beta times what an answer's log-probability differs from the reference's (equation 1 of DPO)
+        rewards = {side: self._metrics["train"][f"rewards/{side}"][-1] for side in ("chosen", "rejected")}
+        tokens = [max(half.sum().item() / len(half), 1.0) for half in inputs["completion_mask"].chunk(2)]
+        apart = {
+            side: abs(reward) / self.beta / length
+            for (side, reward), length in zip(rewards.items(), tokens, strict=True)
+        }
+        worst = max(apart, key=lambda side: apart[side])
+        if apart[worst] <= APART["bfloat16" if self.args.bf16 or self.model.dtype != torch.float32 else "float32"]:
             return
+        margin = rewards["chosen"] - rewards["rejected"]
         self._stop(
             f"the first margin is {margin:.4f} where 0 is due (loss {loss:.4f}; for `sigmoid` ln 2 ="
-            f" {math.log(2):.4f} is due): policy and reference are not the same model",
+            f" {math.log(2):.4f} is due), and {worst} answers are {apart[worst]:.2g} nats a token apart: policy and"
+            " reference are not the same model",
             inputs,
             "give policy and reference the same weights and dtype, and leave dropout off",
         )

@@ -3,11 +3,11 @@
 import json
 import logging
 import math
+import os
 import time
 import warnings
 from collections import Counter
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from zephyr.data import Prepared, prepare
 from zephyr.errors import Interrupted, UserError
 from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
+from zephyr.plan.job import has_flash_attention_2
 from zephyr.plan.shape import from_config
 from zephyr.processes import world_size
 from zephyr.recipe.schema import TrainRecipe
@@ -60,7 +61,7 @@ def _check_hardware(recipe: TrainRecipe) -> None:
     wanted = missing_trackers(list(recipe.train.report_to))
     if recipe.train.bf16 and not torch.accelerator.is_available():
         wanted.append("`train.bf16: true` needs a GPU, and torch finds none here; on a CPU: train.bf16=false")
-    if recipe.model.attn_implementation == "flash_attention_2" and find_spec("flash_attn") is None:
+    if recipe.model.attn_implementation == "flash_attention_2" and not has_flash_attention_2():
         wanted.append(
             "`model.attn_implementation: flash_attention_2` needs the package flash-attn, which is not installed; "
             "install 'zephyr-recipes[flash]', or model.attn_implementation=sdpa"
@@ -72,7 +73,10 @@ def _check_hardware(recipe: TrainRecipe) -> None:
 def prepare_first(recipe: TrainRecipe, arguments: TrainingArguments) -> Prepared:
     """One process a machine prepares the data, the others then read its store."""
     with arguments.main_process_first(desc="preparing the data"):
-        return prepare(recipe)
+        prepared = prepare(recipe)
+    # from now on data workers are forked, which the tokenizer's threads would not survive; and nothing is tokenised
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return prepared
 
 
 def train(
@@ -105,6 +109,8 @@ def train(
         sweep(Path(trainer.args.output_dir))
         take_over(run_dir)
         _announce(trainer, prepared, batch, steps.steps, recipe.launch.processes)
+        for each in _rounded_away(trainer, recipe):
+            log.warning("  warning: %s", each)
         _list_unusable(prepared, run_dir)
     trainer.accelerator.wait_for_everyone()
     trainer.about_now = lambda: _about(trainer, prepared, progress, reference)
@@ -130,9 +136,21 @@ def train(
         "numbers": numbers,
         "data": {split: asdict(counts) for split, counts in prepared.counts.items()},
         "batch": batch_and_steps(batch, steps),
-        "warnings": [],
+        "warnings": _rounded_away(trainer, recipe),
         "provenance": {"data": prepared.sources, "template_sha256": _sha256(prepared.template)},
     }
+
+
+def _rounded_away(trainer: Any, recipe: TrainRecipe) -> list[str]:
+    """A warning where small steps change nothing: weights of 16 bits that nobody keeps a float32 copy of."""
+    sixteen_bits = recipe.model.dtype in ("bfloat16", "float16")
+    if recipe.adapter is not None or not sixteen_bits or strategy_of(trainer.accelerator) != "ddp":
+        return []
+    return [
+        f"Whole weights were trained in {recipe.model.dtype} (`model.dtype`), without a float32 copy of them: at this"
+        f" learning rate ({recipe.train.learning_rate:g}) most steps may be too small to change a weight."
+        " model.dtype=float32 keeps them."
+    ]
 
 
 def _about(trainer: Any, prepared: Prepared, progress: Progress, reference: str | None) -> About:

@@ -71,8 +71,10 @@ def device_here() -> Device | None:
 
 
 def device_named(name: str) -> Device | None:
-    """`NVIDIA A100-SXM4-80GB` -> the plan's figures of an A100."""
+    """`NVIDIA A100-SXM4-80GB` -> the plan's figures of an A100; None for an H100 or H200 of a slower kind."""
     words = re.findall(r"[a-z0-9]+", name.lower())
+    if {"h100", "h200"} & set(words) and {"pcie", "nvl"} & set(words):
+        return None  # their peaks are below that of SXM, which the plan has
     for key, device in DEVICES.items():
         family = key.split("-")[:-1]  # without the memory
         if all(word in words for word in family):

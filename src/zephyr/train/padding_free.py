@@ -110,7 +110,9 @@ def why_not(trainer: Any, model: PreTrainedModel, longest: int) -> str | None:
         "an adapter of virtual tokens": any(each.is_prompt_learning for each in adapters),
         "`activation_offloading`": trainer.args.activation_offloading,
         "`torch_compile` (each row has another length)": trainer.args.torch_compile,
-        "context, sequence or tensor parallelism": trainer.accelerator.parallelism_config is not None,
+        "context, sequence or tensor parallelism": any(
+            getattr(trainer.accelerator.parallelism_config, f"{kind}_enabled", False) for kind in ("cp", "sp", "tp")
+        ),
         "dropout in attention": bool(getattr(config, "attention_dropout", 0.0)),
         f"attention `{model.config._attn_implementation}` is asked for": model.config._attn_implementation
         not in ("sdpa", "flash_attention_2"),

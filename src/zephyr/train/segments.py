@@ -9,7 +9,6 @@ causal attention for each piece.
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -17,6 +16,8 @@ import torch.nn.functional as functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from zephyr.plan.job import has_flash_attention_2
 
 NAME = "zephyr_segments"
 """What transformers knows this attention by."""
@@ -196,7 +197,7 @@ def _kernel(rows: list[torch.Tensor], each: Varlen, scaling: float | None) -> to
     """Of queries, keys and values; causal at the lower right: the last query sees the last key (FlashAttention 2.1)."""
     query, key, value = (row.contiguous() for row in rows)
     bounds = (each.query_bounds, each.key_bounds, each.most_queries, each.most_keys)
-    if find_spec("flash_attn") is not None:
+    if has_flash_attention_2():
         flash_attn = import_module("flash_attn")
         return flash_attn.flash_attn_varlen_func(query, key, value, *bounds, softmax_scale=scaling, causal=True)
     from torch.nn.attention.varlen import varlen_attn

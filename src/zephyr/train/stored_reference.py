@@ -61,6 +61,7 @@ class StoredReference:
     train_dataset: Any
     eval_dataset: Any
     _reference_model: Any = None
+    _unpadded: tuple[Any, ...] = ()
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         # TRL calls it while it is made; ours waits until the model is as it will train. Under FSDP TRL has loaded a
@@ -94,8 +95,19 @@ class StoredReference:
             filled.append(split)
         self.train_dataset = filled[0]
         self.eval_dataset = filled[1] if len(filled) > 1 else None
-        self._reference_model = self._precompute_engine = None
+        self._let_go()
         return Filled(rows=len(every), computed=len(missing), seconds=time.monotonic() - started)
+
+    def _let_go(self) -> None:
+        """Leaves nothing of the pass behind: no reference in memory, and no engine's hooks on the policy."""
+        engine, self._precompute_engine = getattr(self, "_precompute_engine", None), None
+        if engine is not None:
+            engine.destroy()
+            for module in self.model.modules():  # which training would take for its own, and gather by them
+                for name in ("pre_bwd_fn", "post_bwd_fn"):
+                    module.__dict__.pop(name, None)
+        self._reference_model = None
+        self._unpadded = self._unpadded[:1]  # the policy's
 
     def _shared(self, found: Logps | None) -> Logps:
         """The main process's rows, on every process."""
@@ -150,13 +162,19 @@ class StoredReference:
             if self._precompute_engine is None:
                 self._precompute_engine = trl_dpo.prepare_deepspeed(self.model, self.accelerator)
             model = self._precompute_engine
+        # under FSDP a model waits on the CPU until it is sharded; an adapter's own base is what is compared with
+        moved = model is None and self.is_fsdp_enabled  # type: ignore[attr-defined]
         model = model if model is not None else self.model
         training = self.model.training
         model.eval()
+        if moved:
+            model.to(self.args.device)
         try:
             yield model
         finally:
             self.model.train(training)
+            if moved:
+                model.to("cpu")
 
     def _logps(self, model: Any, splits: list[Any], rows: list[int]) -> Logps:
         """Shape (rows, 2): of the chosen and the rejected answer."""

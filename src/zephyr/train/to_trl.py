@@ -1,7 +1,6 @@
 """The one place where a recipe becomes TRL's arguments."""
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,8 @@ from trl import DPOConfig, SFTConfig
 
 from zephyr.plan.batch import Batch
 from zephyr.plan.choose import choose
+from zephyr.plan.job import has_flash_attention_2
+from zephyr.plan.shape import loaded_dtype
 from zephyr.recipe import CptRecipe, DpoRecipe, Model, SftRecipe
 from zephyr.train.trackers import point_trackers, tracker_arguments
 
@@ -87,7 +88,7 @@ def model_arguments(recipe: CptRecipe | SftRecipe | DpoRecipe) -> dict[str, Any]
         return None
     return {
         "revision": model.revision or "main",
-        "dtype": model.dtype,
+        "dtype": loaded_dtype(recipe),
         "attn_implementation": attention(model),
         "trust_remote_code": model.trust_remote_code,
     }
@@ -109,7 +110,7 @@ def attention(model: Model) -> str:
     """The attention kernel: the recipe's, or for `auto` FlashAttention-2 where it is installed and a GPU is there."""
     if model.attn_implementation != "auto":
         return model.attn_implementation
-    return "flash_attention_2" if torch.cuda.is_available() and find_spec("flash_attn") else "sdpa"
+    return "flash_attention_2" if torch.cuda.is_available() and has_flash_attention_2() else "sdpa"
 
 
 def _hardware(processes: int) -> dict[str, Any]:

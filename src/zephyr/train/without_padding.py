@@ -12,13 +12,12 @@ from zephyr.data.tokens.store import list_lengths
 from zephyr.errors import UserError
 from zephyr.train.batches import Weights
 from zephyr.train.padding_free import PaddingFree, why_not
+from zephyr.train.probe import agreement_on_pairs
 from zephyr.train.stored_reference import padded_lengths
 
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 2e-2}
-"""Largest difference of a token's log-probability, in nats, that rounding explains: 1e-6 was seen in float32, some 1e-2
-in bfloat16; where a token sees another one than it should it is mostly above 0.1."""
 BY_MICRO_BATCH = ("aot", "aot_unpaired", "sft")
 """Losses of TRL that sort pairs within a micro-batch, or average over its tokens."""
+WAYS_OUT = "  Ways out: launch.padding_free=auto (pads where it must), or launch.padding_free=false"
 PROBED, PROBED_TOKENS = 2, 32
 """Pairs of the probe, and tokens of each of their three texts at most: enough to tell, and soon done."""
 log = logging.getLogger("zephyr")
@@ -33,6 +32,7 @@ class WithoutPadding:
     train_dataset: Any
     _unpadded: tuple[PaddingFree, ...] = ()
     _probed = False
+    _insisted = False
 
     def leave_out_padding(self, wanted: bool | str) -> None:
         """Wraps the policy's forward (and, under FSDP, that of the reference TRL has loaded), unless something is
@@ -49,12 +49,11 @@ class WithoutPadding:
         reference = getattr(self, "_reference_model", None)
         models += [] if reference is None else [reference]
         reason = why_not(self, models[0], longest)
+        self._insisted = wanted is True
         if reason is None:
             self._unpadded = tuple(PaddingFree(model) for model in models)
-        elif wanted is True:
-            raise UserError(
-                f"`launch.padding_free: true` can't be with {reason}.\n  Ways out: launch.padding_free=auto"
-            )
+        elif self._insisted:
+            raise UserError(f"`launch.padding_free: true` can't be with {reason}.\n{WAYS_OUT}")
         else:
             log.info(f"  pairs are padded, as TRL does it: {reason}")
 
@@ -70,6 +69,9 @@ class WithoutPadding:
         Args:
             call: the model as it is called, in its wrappers.
             wrapped: its forward.
+
+        Raises:
+            UserError: they differ, and `launch.padding_free` is true.
         """
         shortest = np.argsort(padded_lengths(self.train_dataset), kind="stable")[:PROBED]  # cheap, and as telling
         pairs = [_beginning(self.train_dataset[int(n)]) for n in shortest]
@@ -77,21 +79,24 @@ class WithoutPadding:
         training = self.model.training
         call.eval()  # type: ignore[attr-defined]
         with self.accelerator.autocast():
-            found = largest_difference(call, batch, wrapped)
+            found = agreement_on_pairs(call, batch, wrapped)
         call.train(training)  # type: ignore[attr-defined]
-        found = float(self.accelerator.gather(torch.tensor([found], device=self.args.device)).max())
         dtype = torch.bfloat16 if self.args.bf16 else self.model.dtype
+        share, ours = self.accelerator.gather(
+            torch.tensor([[found.share(dtype), found.ours]], device=self.args.device)
+        ).amax(0)  # fmt: skip
         self._probed = self._probed or wrapped is self._unpadded[0]
-        if found <= TOLERANCE[dtype]:
-            log.debug("padding-free forward: %.1e nats a token", found)
+        if share <= 1:
+            log.debug("padding-free forward: %.1e nats a token, rounding %.1e", found.ours, found.rounding)
             return True
+        how = f"come out otherwise (by {ours:.2g} nats a token)" if ours < float("inf") else "can't be computed"
+        reason = f"without padding this model's log-probabilities {how}"
+        if self._insisted:
+            raise UserError(f"`launch.padding_free: true` can't be: {reason}.\n{WAYS_OUT}")
         for each in self._unpadded:
             each.off()
         self._unpadded = ()
-        log.info(
-            "  pairs are padded, as TRL does it: without padding this model's log-probabilities "
-            + (f"come out otherwise (by {found:.2g} nats a token)" if found < float("inf") else "can't be computed")
-        )
+        log.info(f"  pairs are padded, as TRL does it: {reason}")
         return False
 
     def weights(self) -> Weights | None:
@@ -113,27 +118,3 @@ class WithoutPadding:
 def _beginning(pair: dict[str, Any]) -> dict[str, Any]:
     """A pair with its texts cut."""
     return {name: value[:PROBED_TOKENS] if name.endswith("_ids") else value for name, value in pair.items()}
-
-
-@torch.no_grad()
-def largest_difference(call: Callable[..., Any], batch: dict[str, Any], wrapped: PaddingFree) -> float:
-    """Of the log-probabilities of a padded batch, with and without padding; infinite where ours can't be computed.
-
-    Args:
-        call: the model as it will be called, in whatever wrappers.
-        batch: as TRL's collator makes it, on the device.
-        wrapped: its forward.
-    """
-    arguments = {
-        "input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False,
-        "labels": batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100), "fused_lm_head": True,
-    }  # fmt: skip
-    wrapped.on = False
-    padded = call(**arguments).log_probs
-    wrapped.on = True
-    try:
-        found = call(**arguments).log_probs
-    except (TypeError, NotImplementedError, ValueError, RuntimeError) as error:
-        log.debug("padding-free forward: %s", error)
-        return float("inf")
-    return float((found.float() - padded.float()).abs().max().nan_to_num(float("inf")))
