@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zephyr.plan import activations, states
-from zephyr.plan.job import Job
+from zephyr.plan.job import Job, has_flash_attention_2
 from zephyr.plan.memory import GIB, memory_of
 from zephyr.plan.shape import SHIPPED, from_config
 from zephyr.recipe.sections import Adapter
@@ -131,3 +131,14 @@ def test_todays_estimators_are_half_off_where_the_plan_is_not():
     point = next(each for each in measure.POINTS if each.name.startswith("Qwen2.5-7B full"))
     accelerate, deepspeed = (value / point.bytes - 1 for value in measure.estimators(point))
     assert abs(point.predicted / point.bytes - 1) < 0.1 < 0.12 < abs(accelerate) and deepspeed < -0.3
+
+
+def test_another_package_that_brings_flash_attn_is_not_flash_attention_2(tmp_path: Path, monkeypatch):
+    (tmp_path / "flash_attn").mkdir()
+    (tmp_path / "flash_attn" / "__init__.py").touch()  # as FlashAttention-4 does
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not has_flash_attention_2()
+    made = tmp_path / "flash_attn-2.8.3.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: flash-attn\nVersion: 2.8.3\n")
+    assert has_flash_attention_2()

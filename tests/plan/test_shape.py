@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from zephyr.plan.shape import SHIPPED, adapter_parameters, from_config, shape_of, shape_of_loaded
+from zephyr.plan.shape import SHIPPED, adapter_parameters, from_config, loaded_dtype, shape_of, shape_of_loaded
 from zephyr.recipe import load
 from zephyr.recipe.sections import Adapter, Model
+from zephyr.recipe.shipped import shipped_recipes
 
 SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 50}
 CONFIGS: list[dict[str, Any]] = [
@@ -108,3 +109,16 @@ def test_the_vocabulary_is_the_tokenizers_where_the_config_has_none(tiny: Path, 
     words = len(json.loads((tiny_tokenizer / "tokenizer.json").read_text())["model"]["vocab"])
     shape = shape_of_loaded(load(tiny / "cpt.yaml", outputs=tiny / "outputs"))
     assert shape is not None and shape.vocabulary == words
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dtype"),
+    [
+        (["model.dtype=auto"], "float32"),  # whole weights that train in bf16
+        (["model.dtype=bfloat16"], "bfloat16"),
+        (["model.dtype=auto", "train.bf16=false"], "auto"),
+        (["model.dtype=auto", "adapter={r: 8, lora_alpha: 8}"], "auto"),  # frozen weights stay as they are
+    ],
+)
+def test_whole_weights_that_train_in_bf16_are_loaded_in_float32(overrides: list[str], dtype: str):
+    assert loaded_dtype(load(shipped_recipes() / "zephyr-7b-beta" / "dpo.yaml", overrides).recipe) == dtype

@@ -20,6 +20,7 @@ from zephyr.train.progress import Peak, progress_line
     [
         ("NVIDIA H100 80GB HBM3", "h100-80gb"), ("NVIDIA A100-SXM4-40GB", "a100-80gb"), ("NVIDIA L4", "l4-24gb"),
         ("NVIDIA L40S", "l40s-48gb"), ("NVIDIA GeForce RTX 4090", "rtx-4090-24gb"), ("NVIDIA RTX 4000", None),
+        ("NVIDIA H100 PCIe", None), ("NVIDIA H100 NVL", None), ("NVIDIA H200", "h200-141gb"),
         ("Tesla T4", "t4-16gb"), ("AMD Instinct MI300X", "mi300x-192gb"),
     ],
 )  # fmt: skip

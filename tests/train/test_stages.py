@@ -143,3 +143,8 @@ def test_the_last_step_is_logged_whatever_logging_steps_says(tiny: Path):
     steps = [row["step"] for row in rows if "loss" in row]
     assert steps == [1, result["batch"]["steps"]]
     assert result["numbers"]["loss"] < result["numbers"]["first_loss"]
+
+
+def test_whole_weights_of_16_bits_without_a_float32_copy_are_warned_of(tiny: Path):
+    found = execute(load(tiny / "cpt.yaml", ["model.dtype=bfloat16"], outputs=tiny / "outputs"))
+    assert any("Whole weights were trained in bfloat16" in each for each in found["warnings"])
