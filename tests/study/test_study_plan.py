@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.made_study import EVALUATE
 
 from zephyr.cli import main
 from zephyr.made_of import made_of
@@ -205,6 +206,49 @@ def test_finished_runs_are_not_to_do_and_their_time_is_taken_for_their_like(tiny
     assert "1 finished, 1 to do" in said and "Sharing saves 2.4 of 4.8 minutes, 50%" in said
 
 
+def test_minutes_of_like_runs_go_with_their_steps(tiny: Path) -> None:
+    text = "recipe: sft.yaml\ngrid: {num_train_epochs: [1, 2, 300], max_length: [64, 32]}\n"
+    for each in plan_of(tiny, text).runs:
+        recipe = each.work.loaded.recipe
+        if recipe.stage == "sft" and recipe.train.num_train_epochs < 3 and recipe.data.max_length == 64:
+            counts = {"sequences": 32, "tokens": 900}
+            finish(each.work.loaded, wall_s=36 * recipe.train.num_train_epochs, data={"train": counts})
+    _, *runs = plan_of(tiny, text).runs
+    found = {(each.work.loaded.recipe.train.num_train_epochs, each.work.loaded.recipe.data.max_length):
+             (each.takes.steps, each.takes.hours) for each in runs}  # fmt: skip
+    assert found[1, 64] == (8, pytest.approx(0.01)) and found[2, 64] == (16, pytest.approx(0.02))
+    assert found[300, 64] == (2400, pytest.approx(3.0))
+    assert found[300, 32] == (None, None)  # other rows: how many sequences they come to is not known
+
+
+def test_a_run_that_goes_on_takes_what_is_left_and_only_where_it_went_on(tiny: Path) -> None:
+    (tiny / "cpt.yaml").write_text((tiny / "cpt.yaml").read_text().replace("cosine", "constant"))
+    text = "recipe: cpt.yaml\ngrid: {num_train_epochs: [1, 3, 9]}\n"
+    one, three, _ = (each.work for each in plan_of(tiny, text).runs)
+    assert three.continues == one.loaded.run_dir
+    for each, wall_s in ((one, 36), (three, 72)):
+        finish(each.loaded, wall_s=wall_s, data={"train": {"sequences": 32, "tokens": 900}})
+        (each.loaded.run_dir / "checkpoints" / "checkpoint-8").mkdir(parents=True)
+    assert [each.takes.steps for each in plan_of(tiny, text).runs] == [8, 24, 48]  # trained by itself
+    (three.loaded.run_dir / "continues.json").write_text("{}")
+    takes = [each.takes for each in plan_of(tiny, text).runs]
+    assert [each.steps for each in takes] == [8, 16, 48]
+    assert [each.hours for each in takes] == pytest.approx([0.01, 0.02, 0.06])
+
+
+def test_an_evaluation_is_reckoned_only_from_those_of_models_of_its_shape(tiny: Path) -> None:
+    (tiny / "world").mkdir()
+    (tiny / "evaluate.yaml").write_text(EVALUATE)
+    text = "rows: {theirs: {model: HuggingFaceH4/zephyr-7b-beta}, unknown: {model: some/model}}\n"
+    text += "recipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\nevaluate: evaluate.yaml\n"
+    measured = [each for each in plan_of(tiny, text).runs if each.work.loaded.recipe.stage == "evaluate"]
+    finish(measured[2].work.loaded, wall_s=36)
+    takes = {each.work.wanted_by[0][0]: each.takes for each in plan_of(tiny, text).runs
+             if each.work.loaded.recipe.stage == "evaluate"}  # fmt: skip
+    assert takes["beta 0.5"].hours == pytest.approx(0.01) and takes["beta 0.5"].hours_from == "like"
+    assert takes["theirs"].hours is None and takes["unknown"].hours is None
+
+
 def test_counts_of_a_finished_run_go_before_what_its_recipe_expects(tiny: Path) -> None:
     text = "rows: {dSFT: {recipe: sft.yaml, set: {expect.sequences: 9000}}}\n"
     assert plan_of(tiny, text).runs[-1].takes.steps == 4500
@@ -233,7 +277,8 @@ def test_local_data_that_are_not_there_are_told_once_with_their_place(tiny: Path
     plan = plan_of(tiny, "recipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\n")
     assert [each.rpartition("/")[2] for each in plan.lacks] == ["chat.jsonl"]
     assert "sft.yaml:" in plan.lacks[0] and "data.train[0].path: there is no such file" in plan.lacks[0]
-    assert plan.lacks[0] in page(plan, 400)
+    said = page(plan, 400)
+    assert plan.lacks[0] in said and "Once that is mended: zephyr run" in said and "To run it" not in said
 
 
 # ------------------------------------------------------------------ the page
@@ -255,7 +300,7 @@ def test_eight_seeds_are_summed_up_and_the_json_has_every_run(tmp_path: Path) ->
 def test_no_line_is_wider_than_the_terminal_and_no_figure_is_cut(tmp_path: Path, name: str, width: int) -> None:
     plan = make_study_plan(study_of(PAPER / f"studies/{name}.yaml", tmp_path))
     said = page(plan, width)
-    command = "To run it: "
+    command = ("To run it: ", "Once that is mended: ")
     assert all(len(line) <= width for line in said.splitlines() if not line.startswith(command))
     heading = next(line for line in said.splitlines() if "GPU-hours" in line)
     assert heading.split()[-6:] == ["runs", "steps", "hours", "GPU-hours", "calls", "cost"]

@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from zephyr.errors import UserError
 from zephyr.made_of import Known, outdated
 from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded, RecipeError
-from zephyr.run import refuse_outdated
+from zephyr.run import CONTINUES, refuse_outdated
 from zephyr.study.epochs import epochs_of
 from zephyr.study.expand import Study, StudyRow, Work
+from zephyr.study.plan.like import counts_of, hours_like
 from zephyr.study.plan.shared import Common, one_training, reasons, references, same_rows, tokenised
-from zephyr.study.plan.takes import Takes, going_on_from, takes_of
+from zephyr.study.plan.takes import Takes, going_on_from, result_of, takes_of
 from zephyr.study.state import RunState, states_of
 
 
@@ -122,12 +122,15 @@ def _planned(study: Study) -> list[PlannedRun]:
     """Every run, with where it is and what it takes."""
     states = states_of(each.loaded for each in study.works)
     known: Known = {}
-    planned = []
+    runs = {each.loaded.run_dir: each.loaded for each in study.works}
+    finished = {run_dir: (runs[run_dir], result_of(run_dir)) for run_dir, each in states.items()
+                if each.state == "finished"}  # fmt: skip
+    planned, counts = [], counts_of(finished)
     for work in study.works:
-        state = states[work.loaded.run_dir]
-        changed = outdated(work.loaded, known).get(work.loaded.run_dir, "") if state.state == "finished" else ""
-        takes = takes_of(work.loaded, state)
-        if work.continues is not None:
+        run_dir, state = work.loaded.run_dir, states[work.loaded.run_dir]
+        changed = outdated(work.loaded, known).get(run_dir, "") if run_dir in finished else ""
+        takes = takes_of(work.loaded, finished[run_dir][1] if run_dir in finished else {}, counts(work.loaded))
+        if work.continues is not None and (run_dir not in finished or (run_dir / CONTINUES).is_file()):
             before = next(each.loaded for each in study.works if each.loaded.run_dir == work.continues)
             takes = going_on_from(takes, epochs_of(before) / epochs_of(work.loaded))
         planned.append(PlannedRun(work=work, state=state, takes=takes, outdated=changed))
@@ -144,19 +147,9 @@ def _refusal(runs: Iterable[Loaded]) -> str:
 
 
 def _with_like(runs: list[PlannedRun]) -> tuple[PlannedRun, ...]:
-    """With hours that nothing else tells, of runs to do, taken from finished ones of the same recipe."""
-    measured: dict[Path, list[float]] = {}
-    for each in runs:
-        if each.takes.hours_from == "measured" and each.takes.hours is not None:
-            measured.setdefault(each.work.loaded.file, []).append(each.takes.hours)
-
-    def known(run: PlannedRun) -> PlannedRun:
-        found = measured.get(run.work.loaded.file)
-        if run.takes.hours is not None or not found:
-            return run
-        return replace(run, takes=replace(run.takes, hours=fmean(found), hours_from="like"))
-
-    return tuple(map(known, runs))
+    """With hours that nothing else tells, of runs to do, reckoned from finished ones of their kind."""
+    like = hours_like((each.work.loaded, each.takes) for each in runs)
+    return tuple(replace(each, takes=like(each.work.loaded, each.takes)) for each in runs)
 
 
 def _totals(runs: Iterable[tuple[PlannedRun, int]], spared: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Totals:

@@ -35,7 +35,7 @@ def references(runs: Iterable[Loaded]) -> list[Common]:
 
 def tokenised(runs: Iterable[Loaded]) -> list[Common]:
     """Training runs that read the same prepared data (`data/prepare.py`)."""
-    return _groups((each, _rows(each)) for each in runs if isinstance(each.recipe, TrainRecipe))
+    return _groups((each, rows_read(each)) for each in runs if isinstance(each.recipe, TrainRecipe))
 
 
 def _groups(found: Iterable[tuple[Loaded, Any]]) -> list[Common]:
@@ -59,7 +59,7 @@ def _reference(loaded: Loaded) -> Any:
     merged = stack_of(recipe, loaded.inputs).name in ("full-on-adapter", "adapter-on-merged")
     how = (model.dtype, model.quantization, model.attn_implementation, recipe.train.bf16, recipe.trl.get("ld_alpha"),
            recipe.launch.padding_free, recipe.launch.device, merged)  # fmt: skip
-    return _start(loaded), how, _rows(loaded)
+    return _start(loaded), how, rows_read(loaded)
 
 
 def _start(loaded: Loaded) -> Any:
@@ -79,7 +79,7 @@ def _made(loaded: Loaded, field: str) -> tuple[str, str] | None:
     return None
 
 
-def _rows(loaded: Loaded) -> Any:
+def rows_read(loaded: Loaded) -> Any:
     """What determines a run's tokens: its rows, how they are cut, the tokenizer, the template."""
     recipe = loaded.recipe
     assert isinstance(recipe, TrainRecipe)
@@ -181,7 +181,7 @@ def _other_references(runs: list[Loaded]) -> Iterator[str]:
     why = []
     if len(starts) > 1:
         why.append(f"the reference is the model that a run starts from, and they start from {len(starts)}")
-    if len({repr(_rows(each)[2:]) for each in pairs}) > 1:
+    if len({repr(rows_read(each)[2:]) for each in pairs}) > 1:
         keys = {_short(key) for each in pairs for key in _differ(pairs[0], each) if key.startswith("data.")}
         why.append(f"other pairs have other log-probabilities ({', '.join(sorted(keys))})")
     if not why:

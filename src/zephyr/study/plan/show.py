@@ -42,7 +42,7 @@ def show_study_plan(plan: StudyPlan, console: Console) -> None:
     if plan.outdated:
         console.print(f"\n{plan.outdated}", style="red", highlight=False, markup=False, soft_wrap=True)
     tight = any(each.takes.fits is False and not each.finished for each in plan.runs)
-    lead = "Once that is mended" if tight or plan.outdated else "To run it"
+    lead = "Once that is mended" if tight or plan.outdated or plan.lacks else "To run it"
     console.print(f"\n{lead}: {command_of(study)}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -232,8 +232,8 @@ def _remarks(plan: StudyPlan) -> list[str]:
                     "a recipe names (launch.device, launch.mfu); without evaluation, start and loading.")  # fmt: skip
     if basis & {"measured", "like"}:
         text = f"{_unit(plan).capitalize()} of finished runs were measured here"
-        said.append(f"{text}; of others of the same recipe they are taken to be the same." if "like" in basis
-                    else f"{text}.")  # fmt: skip
+        said.append(f"{text}; others of the same recipe, and of a model of the same shape, are reckoned from them by "
+                    "what they have to do." if "like" in basis else f"{text}.")  # fmt: skip
     if once.without_hours and once.hours is not None:
         said.append(f"Of {once.without_hours} runs the {_unit(plan)} are not known: they are in no sum.")
     elif once.without_hours:

@@ -15,7 +15,6 @@ from zephyr.plan.stack import stack_of
 from zephyr.plan.ways import Way
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.study.state import RunState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class Takes:
     """Wall time; None where nothing tells it."""
     hours_from: Literal["plan", "measured", "like"] | None = None
     """`plan`: FLOPs at a share of the device's peak, or calls at a speed; `measured`: this run took them here; `like`:
-    the mean of the study's runs of the same recipe that are finished."""
+    from finished runs of its kind in the study (`like.py`)."""
     gpus: int = 0
     """GPUs that are busy all the while."""
     reference_hours: float = 0.0
@@ -60,11 +59,16 @@ class Takes:
         return self.hours * self.gpus if self.hours is not None and self.gpus else None
 
 
-def takes_of(loaded: Loaded, state: RunState) -> Takes:
-    """What a run takes. Data are never read for it: counted ones are a finished run's, else the recipe's `expect`."""
-    result = _result(loaded.run_dir) if state.state == "finished" else {}
+def takes_of(loaded: Loaded, result: dict[str, Any], counted: dict[str, Any] | None) -> Takes:
+    """What a run takes. Data are never read for it.
+
+    Args:
+        loaded: the run.
+        result: its `result.json`; empty where it is not finished.
+        counted: figures of its training data, as a run counted them; None: those that the recipe expects.
+    """
     if isinstance(loaded.recipe, TrainRecipe):
-        found = _training(loaded, loaded.recipe, result.get("data", {}).get("train"))
+        found = _training(loaded, loaded.recipe, result.get("data", {}).get("train") or counted)
     else:
         found = _asking(calls_of(loaded))
     if found.hours is None and "wall_s" in result:
@@ -82,7 +86,8 @@ def going_on_from(takes: Takes, done: float) -> Takes:
     return replace(takes, hours=hours, reference_hours=0.0, cost=takes.cost and takes.cost * hours / takes.hours)
 
 
-def _result(run_dir: Path) -> dict[str, Any]:
+def result_of(run_dir: Path) -> dict[str, Any]:
+    """A run's `result.json`; empty where there is none that can be read."""
     try:
         found: dict[str, Any] = json.loads((run_dir / "result.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
