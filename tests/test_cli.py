@@ -56,7 +56,7 @@ def test_check_reads_the_overrides_for_every_recipe_named(tiny: Path, capsys: py
 
 
 @pytest.mark.parametrize("words", [
-    ["score", "judgments.jsonl", "seed=1"], ["convert", "theirs.yaml", "train.seed=1"], ["report", "x", "seed=1"],
+    ["score", "judgments.jsonl", "seed=1"], ["convert", "theirs.yaml", "train.seed=1"],
     ["recipes", "seed=1"], ["schema", "seed=1"], ["merge", "x", "--seed=1"], ["push", "x", "--private", "seed=1"],
     ["chat", "sft.yaml", "--temprature=0"],
 ])  # fmt: skip

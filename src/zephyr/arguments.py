@@ -17,7 +17,7 @@ A recipe that names other recipes (`model_name_or_path: sft.yaml`) uses their ou
   zephyr run recipes/mini/report.yaml --with-inputs     the whole method on a laptop, in minutes
   zephyr plan recipes/mini/dpo.yaml                     what will happen, before anything is spent
 """
-TAKE_OVERRIDES = ("check", "plan", "preview", "prepare", "run", "status", "labels")
+TAKE_OVERRIDES = ("check", "plan", "preview", "prepare", "run", "status", "report", "labels")
 """Commands to which `key=value` means something; `labels` takes names of columns too."""
 
 
@@ -140,7 +140,9 @@ def _recipe_commands(add: Add) -> None:
 def _outcome_commands(add: Add) -> None:
     """The commands that look at what there is."""
     report = add("report", "page and tables of a run, or of a study as far as it is")
-    report.add_argument("run", help="run directory, or its recipe")
+    report.add_argument("recipe", metavar="RUN", help="run directory, or its recipe")
+    for option in shared_options():
+        report.add_argument(*option.flags, **option.settings)
     score = add("score", "figures of judged answers: FastChat's MT-Bench judgments, AlpacaEval's annotations")
     score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="judgments or annotations, made anywhere")
     score.add_argument("--json", action="store_true", help="for programs: a list, one object per model")

@@ -3,13 +3,14 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zephyr.arguments import TAKE_OVERRIDES, parser, refuse_overrides, shared_options, split_overrides
 from zephyr.errors import REFUSED, Interrupted, Until, UserError
-from zephyr.named import find, is_study, load_named, run_directory, words_of
+from zephyr.named import find, load_if_any, load_named, run_directory, words_of
 from zephyr.recipe import Loaded, load
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.study import StudyRecipe
@@ -203,15 +204,17 @@ def run_script(stages: tuple[str, ...], argv: Sequence[str]) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    directory = run_directory(arguments.run)
-    if is_study(directory):
+    loaded = load_if_any(arguments)
+    if loaded and isinstance(loaded.recipe, StudyRecipe):
         from zephyr.study.cli import report_study
 
-        report_study(directory)
-    else:
-        from zephyr.report.stage import report_directory
+        report_study(loaded, arguments)
+        return
+    from zephyr.report.stage import report_directory
 
-        report_directory(directory)
+    if loaded and not loaded.run_dir.exists():
+        raise UserError(f"{arguments.recipe}: not run yet: zephyr run {shlex.join(words_of(arguments))}")
+    report_directory(loaded.run_dir if loaded else Path(arguments.recipe).resolve())
 
 
 def _score(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from zephyr.errors import UserError
 from zephyr.recipe import Loaded, RecipeError, load
+from zephyr.recipe.references import is_run_directory
 from zephyr.recipe.shipped import shipped_recipes
 
 
@@ -39,6 +40,28 @@ def load_named(arguments: argparse.Namespace) -> Loaded:
     return load(recipe, arguments.overrides, everywhere=arguments.everywhere, outputs=arguments.outputs)
 
 
+def names_a_run(arguments: argparse.Namespace) -> bool:
+    """Whether a command line names the directory of a run, or the resolved recipe in one, instead of a recipe."""
+    path = Path(arguments.recipe)
+    return is_run_directory(path) or (path.name == "recipe.yaml" and is_run_directory(path.parent))
+
+
+def load_if_any(arguments: argparse.Namespace) -> Loaded | None:
+    """The recipe of a command line; None where it names neither a recipe nor the directory of a run."""
+    path = Path(arguments.recipe)
+    if path.is_dir() and not is_run_directory(path):
+        return None
+    if names_a_run(arguments) and (arguments.overrides or arguments.everywhere):
+        raise UserError(f"{arguments.recipe}: found `{(arguments.overrides + arguments.everywhere)[0]}` beside the "
+                        "directory of a run, which is reported as it was run; name its recipe instead")  # fmt: skip
+    try:
+        return load_named(arguments)
+    except RecipeError:
+        raise
+    except UserError:
+        return None  # that no run is there is said with what there is
+
+
 def words_of(arguments: argparse.Namespace) -> list[str]:
     """The recipe, overrides and shared options, as they go to another `zephyr run` of the same recipe."""
     everywhere = [word for pair in arguments.everywhere for word in ("--everywhere", pair)]
@@ -56,8 +79,3 @@ def run_directory(name: str) -> Path:
         raise
     except UserError:
         return Path(name).resolve()  # that no run is there is said with what there is
-
-
-def is_study(directory: Path) -> bool:
-    """Whether a directory is that of a study."""
-    return (directory / "recipe.yaml").is_file() and load(directory).recipe.stage == "study"

@@ -115,6 +115,27 @@ MISTAKES = [
     ("grid: {betta: [0.1]}\n", "did you mean `train.beta`"),
     ("grid: {beta: []}\n", "grid.beta: a list of values that differ is expected"),
     ("grid: {beta: [0.1, 0.1]}\n", "grid.beta: found `0.1` twice; a list of values that differ is expected"),
+    ("grid: {beta: [1, 1.0]}\n", "grid.beta: found `1` twice"),
+    ("grid: {beta: [0.1, 0.10000001]}\n", "two rows would be called `beta 0.1`; write values that a table tells apart"),
+    ("rows: {beta 0.1: {}}\ngrid: {beta: [0.1, 0.2]}\n", "two rows would be called `beta 0.1`; rename the named one"),
+    (
+        "grid: {beta: [0.1], loss_type: [sigmoid]}\nlabels: {beta: x, loss_type: x}\n",
+        "study.yaml:5: labels.loss_type: `beta` and `loss_type` would both be called `x`",
+    ),
+    (
+        "grid: {beta: [0.1], loss_type: [sigmoid]}\nlabels: {beta: loss_type}\n",
+        "study.yaml:5: labels.beta: `beta` and `loss_type` would both be called `loss_type`",
+    ),
+    ("rows: {a: {}}\nkeep: [other.yaml]\n", "study.yaml:5: keep[0]: no row is made from other.yaml"),
+    (
+        "rows:\n  a: {}\n  third: {set: {data.max_length: 2}}\n",
+        "(row `third`, study.yaml:6)",
+    ),
+    ("grid:\n  adapter.r: [2, 4]\n", "(rows `adapter.r 2` and `adapter.r 4`, study.yaml:5)"),
+    (
+        "rows: {a: {set: {train: {beta: 0.3}}}}\n",
+        "study.yaml:4: train: would replace the whole section `train` of dpo.yaml; write `train.beta: 0.3`",
+    ),
     ("grid: {beta: [0.1]}\nexclude: [{beta: 0.1}]\n", "study.yaml:5: exclude: leaves no row of the grid"),
     ("grid: {beta: [0.1, -1]}\n", "study.yaml:4: train.beta: found `-1`; a number above 0 is expected"),
     ("grid: {beta: [0.1]}\nexclude: [{beta: 0.2}]\n", "not among the axis's `0.1`"),
@@ -142,7 +163,26 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES)
 def test_a_mistake_is_refused_with_place_and_way_out(tiny: Path, text: str, said: str) -> None:
+    (tiny / "other.yaml").write_text("extends: sft.yaml\n")
     assert said in refusal(tiny, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grid: {beta: [0.1, 0.1]}\n",
+        "grid: {beta: [0.1], loss_type: [ipo, ipo]}\n",
+        "evaluate: dpo.yaml\nrows: {a: {}}\n",
+    ],
+)
+def test_a_mistake_is_said_once_and_alone(tiny: Path, text: str) -> None:
+    assert len(refusal(tiny, text).splitlines()) == 1
+
+
+def test_a_section_that_may_be_absent_is_set_whole(tiny: Path) -> None:
+    study = expanded(tiny, "rows: {LoRA: {set: {adapter: {r: 2, lora_alpha: 4}}}}\n")
+    adapter = study.works[-1].loaded.recipe.adapter  # type: ignore[union-attr]
+    assert adapter is not None and (adapter.r, adapter.lora_alpha) == (2, 4)
 
 
 @pytest.mark.parametrize(

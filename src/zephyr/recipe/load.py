@@ -31,6 +31,11 @@ from zephyr.recipe.validate import check, stage_of, typed
 from zephyr.recipe.variant import Variant, directory_of, put
 
 
+def outputs_root(given: Path | None = None) -> Path:
+    """Root of the default run directories, absolute: the one given, $ZEPHYR_OUTPUTS, or `outputs` where one is."""
+    return (given or Path(os.environ.get("ZEPHYR_OUTPUTS") or "outputs")).resolve()
+
+
 def load(
     path: str | Path,
     overrides: Sequence[str] = (),
@@ -53,8 +58,8 @@ def load(
     Raises:
         RecipeError: with every mistake of the recipe and of those that it names.
     """
-    root = outputs or Path(os.environ.get("ZEPHYR_OUTPUTS") or "outputs")
-    reading = _Reading(everywhere=tuple(everywhere), outputs=root.resolve(), variant=variant, known=known or Known())
+    root = outputs_root(outputs)
+    reading = _Reading(everywhere=tuple(everywhere), outputs=root, variant=variant, known=known or Known())
     file = Path(path).expanduser().resolve()
     loaded = _load(file / "recipe.yaml" if is_run_directory(file) else file, tuple(overrides), reading, ())
     unused = [each for each in everywhere if each not in reading.used]

@@ -7,15 +7,29 @@ from pathlib import Path
 from rich.console import Console
 
 from zephyr.errors import UserError
+from zephyr.named import names_a_run
 from zephyr.recipe import Loaded
-from zephyr.study.directory import reopen
+from zephyr.run import shown
+from zephyr.study.changed import refuse_changed
+from zephyr.study.command import command_of
+from zephyr.study.directory import OPTIONS, options_in, refuse_taken, reopen
 from zephyr.study.expand import Study, expand
 from zephyr.study.status import show_status
 
 
 def read_study(loaded: Loaded, arguments: argparse.Namespace) -> Study:
-    """The study of a command line, with what was said for all its recipes."""
-    return expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs)
+    """The study of a command line: of a file with what is said beside it, of a directory as it was last run.
+
+    Raises:
+        UserError: values are said beside a directory, whose study says them itself.
+    """
+    if not names_a_run(arguments):
+        return expand(loaded, everywhere=arguments.everywhere, outputs=arguments.outputs)
+    if arguments.overrides or arguments.everywhere:
+        said = (arguments.overrides + arguments.everywhere)[0]
+        raise UserError(f"{arguments.recipe}: found `{said}` beside a study's directory, which is read as it was run; "
+                        f"with other values it is another study: zephyr run {shown(loaded.file)} ...")  # fmt: skip
+    return reopen(loaded.run_dir, arguments.outputs)
 
 
 def plan_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
@@ -44,13 +58,27 @@ def run_or_submit(loaded: Loaded, arguments: argparse.Namespace) -> int:
     if arguments.slurm:
         from zephyr.study.slurm import submit_study
 
+        for option in ("jobs", "devices", "keep_going"):
+            if getattr(arguments, option):
+                raise UserError(f"{loaded.file}: --{option.replace('_', '-')} means nothing with --slurm: every run is "
+                                "a job of its own, and what does not hang on a failed one goes on")  # fmt: skip
+
         submit_study(study, arguments.slurm, only=arguments.only, print_only=arguments.print)
         return 0
     if arguments.print:
         raise UserError(f"{loaded.file}: a study is no single command; `zephyr plan` shows the runs it takes")
-    return run_study(
-        study, slots(arguments.devices, arguments.jobs), only=arguments.only, keep_going=arguments.keep_going
-    )
+    having = slots(arguments.devices, arguments.jobs)
+    again = command_of(study, _options(arguments))
+    return run_study(study, having, only=arguments.only, keep_going=arguments.keep_going, command=again)
+
+
+def _options(arguments: argparse.Namespace) -> list[str]:
+    """What was said beside the study of how it is to run."""
+    words = [word for each in arguments.only for word in ("--only", each)]
+    words += ["--keep-going"] if arguments.keep_going else []
+    words += ["--jobs", str(arguments.jobs)] if arguments.jobs else []
+    words += ["--devices", arguments.devices] if arguments.devices else []
+    return [*words, *(["--offline"] if arguments.offline else [])]
 
 
 def study_status(loaded: Loaded, arguments: argparse.Namespace) -> None:
@@ -58,10 +86,24 @@ def study_status(loaded: Loaded, arguments: argparse.Namespace) -> None:
     show_status(read_study(loaded, arguments), Console())
 
 
-def report_study(directory: Path) -> None:
-    """Writes its table and page anew, and shows them."""
+def report_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
+    """Writes its table and page anew, and shows them.
+
+    A file is read as it is now, with the options that its last run was given where none are; a directory as it was run.
+
+    Raises:
+        UserError: it was never run, or its report would lose rows.
+    """
     from zephyr.study.report import show, write_report
 
-    study = reopen(directory)
+    study = read_study(loaded, arguments)
+    recorded = options_in(study.loaded.run_dir)
+    if not study.reopened and recorded["outputs"]:
+        outputs = arguments.outputs or Path(recorded["outputs"])
+        study = expand(loaded, everywhere=arguments.everywhere or recorded["everywhere"], outputs=outputs)
+    refuse_taken(study)
+    if not (study.loaded.run_dir / OPTIONS).is_file():
+        raise UserError(f"{arguments.recipe}: not run yet: {command_of(study)}")
+    refuse_changed(study)
     write_report(study)
     show(study, Console())

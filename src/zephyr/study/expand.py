@@ -16,7 +16,8 @@ from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change, Variant
 from zephyr.study.epochs import epochs_of, going_on, leaving
-from zephyr.study.keys import chain, find
+from zephyr.study.keys import chain, find, refuse_section
+from zephyr.study.place import in_its_place
 from zephyr.study.rows import Wanted, wanted_rows
 
 MODEL = "model"
@@ -84,6 +85,8 @@ class Study:
     """Overrides for every recipe of every row."""
     outputs: Path | None = None
     """Root of run directories, where one was given."""
+    reopened: bool = False
+    """Read from its directory, as it was last run."""
 
     @property
     def compare_with(self) -> str:
@@ -113,30 +116,36 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
     """
     recipe = loaded.recipe
     assert isinstance(recipe, StudyRecipe)
-    wanted, problems = wanted_rows(loaded, everywhere), Problems()
     read = partial(load, outputs=outputs, known=Known())
-    _check_evaluate(loaded, recipe, read, problems)
+    _check_evaluate(loaded, recipe, read)
+    wanted = wanted_rows(loaded, everywhere)
     seeds: Sequence[int | None] = recipe.seeds or [None]
-    rows = []
+    rows, mistakes = [], dict[Problem, list[Wanted]]()
     for each in wanted:
         try:
             cells = [_cell(recipe, each, seed, everywhere, read) for seed in seeds]
             rows.append(StudyRow(wanted=each, cells=tuple(cells)))
         except RecipeError as error:
-            problems.extend(error.problems)
-    problems.refuse()
+            for problem in error.problems:
+                mistakes.setdefault(problem, []).append(each)
+    if mistakes:
+        raise RecipeError(_of_rows(loaded, problem, met_by) for problem, met_by in mistakes.items())
     works = _works(rows)
     _refuse_unused(everywhere, works)
-    return Study(loaded=_in_its_place(loaded), recipe=recipe, rows=tuple(rows), works=works,
-                 everywhere=tuple(everywhere), outputs=outputs)  # fmt: skip
+    _refuse_unused_keep(loaded, recipe, works)
+    placed = in_its_place(loaded, everywhere, [each.loaded for each in works])
+    return Study(loaded=placed, recipe=recipe, rows=tuple(rows), works=works, everywhere=tuple(everywhere),
+                 outputs=outputs)  # fmt: skip
 
 
-def _in_its_place(loaded: Loaded) -> Loaded:
-    """The study, with a directory of its own where overrides make it another than its file's."""
-    own = f"-{loaded.run_id[:8]}"
-    if not loaded.overrides or loaded.run_dir.name.endswith(own):
-        return loaded
-    return replace(loaded, run_dir=loaded.run_dir.with_name(loaded.run_dir.name + own))
+def _of_rows(loaded: Loaded, problem: Problem, rows: Sequence[Wanted]) -> Problem:
+    """A mistake, with the rows that have it where it stands in another file than the study's."""
+    if problem.origin.file == loaded.file:
+        return problem
+    names = listed([each.name for each in rows[:2]], "and")
+    more = f" and {len(rows) - 2} more" if len(rows) > 2 else ""
+    whose = f"row {names}" if len(rows) == 1 else f"rows {names}{more}"
+    return replace(problem, text=f"{problem.text} ({whose}, {rows[0].origin.place()})")
 
 
 def _refuse_unused(everywhere: Sequence[str], works: Sequence[Work]) -> None:
@@ -148,7 +157,19 @@ def _refuse_unused(everywhere: Sequence[str], works: Sequence[Work]) -> None:
         raise RecipeError([unknown((trained or [works[-1].loaded.recipe.stage])[-1], each) for each in unused])
 
 
-def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read, problems: Problems) -> None:
+def _refuse_unused_keep(loaded: Loaded, recipe: StudyRecipe, works: Sequence[Work]) -> None:
+    """RecipeError for a recipe in `keep` that no row's model is made from."""
+    used, problems = {each.loaded.file for each in works}, Problems()
+    for n, each in enumerate(recipe.keep):
+        if Path(each) not in used:
+            text = f"no row is made from {shown(Path(each))}; name one of its rows' recipes, or take it away"
+            problems.add(loaded.origins.get(f"keep[{n}]") or Origin(file=loaded.file), f"keep[{n}]", text)
+    problems.refuse()
+
+
+def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read) -> None:
+    """RecipeError for an `evaluate` that measures nothing, and for a seed that is there twice."""
+    problems = Problems()
     origin = loaded.origins.get("evaluate") or Origin(file=loaded.file)
     if recipe.evaluate is not None:
         stage = read(recipe.evaluate).recipe.stage
@@ -156,6 +177,7 @@ def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read, problems: P
             problems.add(origin, "evaluate", f"found a recipe of stage {stage}; one of stage evaluate is expected")
     if recipe.seeds and len(set(recipe.seeds)) < len(recipe.seeds):
         problems.add(loaded.origins.get("seeds[0]") or origin, "seeds", "a seed stands there twice")
+    problems.refuse()
 
 
 def _cell(
@@ -202,6 +224,7 @@ def _changes(wanted: Wanted, read: Read) -> tuple[Change, ...]:
     for each in wanted.settings:
         try:
             file, parts = find(target, each.key, each.origin)
+            refuse_section(chain(target)[file], parts, each.value, each.key, each.origin)
         except RecipeError as error:
             problems.extend(error.problems)
         else:

@@ -4,11 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError, renamed
-from zephyr.recipe.keys import ANY, ITEM, keys_of
+from zephyr.recipe.carried import scalar_text
+from zephyr.recipe.keys import ANY, ITEM, key_at, keys_of
 from zephyr.recipe.overrides import UnknownKey, place
-from zephyr.recipe.problems import Parts, listed, shown
+from zephyr.recipe.problems import Parts, dotted, listed, shown
 
 MOST_LISTED = 6
 """Recipes of a chain that an error lists."""
@@ -61,6 +63,30 @@ def find(loaded: Loaded, key: str, origin: Origin) -> tuple[Path, Parts]:
         raise _error(origin, f"`{key}` is a recipe: a key of it is expected behind its name, as `{key}.seed`")
     others = [each for each in recipes.values() if each is not loaded]
     raise _error(origin, _no_such_key(key, loaded, "", others, _misspelt(first, rest, recipes.values())))
+
+
+def refuse_section(loaded: Loaded, parts: Parts, value: Any, key: str, origin: Origin) -> None:
+    """RecipeError for a section given whole, whose other keys would silently fall back to their defaults.
+
+    Args:
+        loaded: the recipe that the key is found in.
+        parts: the place in it.
+        value: what it would be set to.
+        key: as the study says it.
+        origin: where.
+    """
+    known = key_at(loaded.recipe.stage, parts)
+    if not isinstance(value, dict) or known is None or known.holds != "section":
+        return
+    if known.may_be_null or ANY in known.dotted or known.dotted.endswith(ITEM):
+        return
+    ways = ", ".join(f"`{key}.{inner}: {_in_a_line(given)}`" for inner, given in value.items())
+    text = f"would replace the whole section `{dotted(parts)}` of {shown(loaded.file)}; write {ways or 'its keys'}"
+    raise RecipeError([Problem(origin=origin, key=key, text=text)])
+
+
+def _in_a_line(value: Any) -> str:
+    return "..." if isinstance(value, dict | list) else scalar_text(value)
 
 
 def _misspelt(name: str, key: str, recipes: Iterable[Loaded]) -> list[str]:

@@ -58,8 +58,7 @@ def wanted_rows(loaded: Loaded, everywhere: Sequence[str] = ()) -> tuple[Wanted,
         else:
             problems.add(Origin(file=loaded.file), "", "no row: write `rows`, or `recipe` and `grid`")
     names = [each.name for each in rows]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.add(_origin(loaded, "grid"), "grid", f"two rows would be called `{name}`; rename the named one")
+    _refuse_equal_names(loaded, recipe, rows, problems)
     if recipe.compare_with is not None and recipe.compare_with not in names and rows:
         found = f"found `{recipe.compare_with}`; one of the rows is expected: {listed(names)}"
         problems.add(_origin(loaded, "compare_with"), "compare_with", found)
@@ -69,6 +68,17 @@ def wanted_rows(loaded: Loaded, everywhere: Sequence[str] = ()) -> tuple[Wanted,
         note_unknown_figures(loaded, evaluate, problems)
     problems.refuse()
     return tuple(rows)
+
+
+def _refuse_equal_names(loaded: Loaded, recipe: StudyRecipe, rows: Sequence[Wanted], problems: Problems) -> None:
+    """Notes rows of one name, but where axes of the grid are at fault, which was noted with the axes."""
+    names, of_grid = [each.name for each in rows], {each.name for each in rows if each.point}
+    if any(problem.key.startswith(("grid.", "labels.")) for problem in problems.found):
+        return
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        way = "rename the named one" if name in recipe.rows else "write values that a table tells apart"
+        place = "grid" if name in of_grid else "rows"
+        problems.add(_origin(loaded, place), place, f"two rows would be called `{name}`; {way}")
 
 
 def _readable(file: Path, everywhere: tuple[str, ...] = ()) -> Loaded | None:
@@ -153,6 +163,14 @@ def _check_known(loaded: Loaded, recipe: StudyRecipe, problems: Problems) -> Non
         if key not in recipe.grid:
             text = f"no axis of the grid, whose axes are {listed(recipe.grid, 'and')}"
             problems.add(_origin(loaded, f"labels.{key}"), f"labels.{key}", text)
+    called: dict[str, str] = {}
+    for key in recipe.grid:
+        label = recipe.labels.get(key, key)
+        if label in called:
+            at = f"labels.{key}" if key in recipe.labels else f"labels.{called[label]}"
+            text = f"`{called[label]}` and `{key}` would both be called `{label}`; labels that differ are expected"
+            problems.add(_origin(loaded, at), at, text)
+        called.setdefault(label, key)
     for n, each in enumerate(recipe.exclude):
         for key, value in each.items():
             place = f"exclude[{n}].{key}"

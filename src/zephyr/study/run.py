@@ -14,7 +14,8 @@ from zephyr.errors import UserError
 from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded, resolved_yaml
 from zephyr.run import CONTINUES, INTERRUPTED, refuse_outdated, shown, write_atomically, write_json
-from zephyr.study.directory import begin, finish
+from zephyr.study.command import command_of
+from zephyr.study.directory import begin, finish, refuse_taken
 from zephyr.study.expand import Study, Work
 from zephyr.study.process import Process, start
 from zephyr.study.slots import Slots, devices_needed, refuse_too_few
@@ -52,7 +53,9 @@ class Queue:
     """Nothing is started any more."""
 
 
-def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_going: bool = False) -> int:
+def run_study(
+    study: Study, having: Slots, *, only: Sequence[str] = (), keep_going: bool = False, command: str = ""
+) -> int:
     """Runs what is missing, and writes and shows the table; returns the exit status.
 
     Args:
@@ -60,13 +63,15 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
         having: what runs may run on.
         only: names of rows; runs that only other rows need are left out. Default: all rows.
         keep_going: after a failure go on with what does not hang on it.
+        command: what goes on with it after a stop, as typed. Default: without options.
 
     Returns:
         0: every row is there; 1: a run failed; 75: it was asked to stop, and the same command goes on.
 
     Raises:
-        UserError: a run needs more GPUs than there are.
+        UserError: a run needs more GPUs than there are, or the study's directory holds something else.
     """
+    refuse_taken(study)
     works = wanted_works(study, only)
     states = states_of(each.loaded for each in works)
     refuse_lacking([each.loaded for each in works if states[each.loaded.run_dir].state != "finished"], having)
@@ -77,7 +82,7 @@ def run_study(study: Study, having: Slots, *, only: Sequence[str] = (), keep_goi
     from zephyr.study.report import show, write_report
 
     console = Console(stderr=True)
-    watch = Watch(study, works, finished, console)
+    watch = Watch(study, works, finished, console, command or command_of(study))
     watch.begin()
     with _signals(queue), watch.live():
         _work_off(queue, having, watch, keep_going=keep_going)

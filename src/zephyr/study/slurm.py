@@ -10,7 +10,7 @@ from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
 from zephyr.launch.slurm import quoted, require_sbatch, run_script_of, submit_all
 from zephyr.run import refuse_outdated, run_name, shown
-from zephyr.study.directory import begin
+from zephyr.study.directory import begin, refuse_taken
 from zephyr.study.expand import Study, Work
 from zephyr.study.run import note_what_it_continues, wanted_works
 from zephyr.study.state import FAILED, states_of
@@ -26,8 +26,10 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
         print_only: print the jobs' scripts, and write nothing.
 
     Raises:
-        UserError: a mistake in the cluster's file, an unknown row, a finished run that is out of date, no sbatch.
+        UserError: a mistake in the cluster's file, an unknown row, a finished run that is out of date, no sbatch,
+            a directory that holds something else than this study.
     """
+    refuse_taken(study)
     cluster = read_cluster(cluster_file)
     works = wanted_works(study, only)
     states = states_of(each.loaded for each in works)
@@ -48,7 +50,7 @@ def submit_study(study: Study, cluster_file: Path, *, only: Sequence[str] = (), 
     number = _submit_table(study, cluster, list(jobs.values()))
     where = shown(study.loaded.run_dir / "report.html")
     print(f"{len(missing)} of {len(works)} runs submitted; job {number} makes the table when they have ended: {where}")
-    print(f"  state    zephyr status {shown(study.loaded.file)}")
+    print(f"  state    zephyr status {shown(study.loaded.run_dir)}")
     print(f"  cancel   scancel {' '.join([*jobs.values(), number])}   (the same command continues)")
 
 

@@ -113,11 +113,15 @@ def refusal_of(directory: Path) -> Path:
     return directory / "refused.txt"
 
 
+def refusal_text(directory: Path) -> str:
+    """All that a run said when it gave up, with the ways out; empty where it did not."""
+    file = refusal_of(directory)
+    return file.read_text() if file.is_file() else ""
+
+
 def _refusal(directory: Path) -> str:
     """What a run said when it gave up, in one line."""
-    if not refusal_of(directory).is_file():
-        return ""
-    lines = [line.strip() for line in refusal_of(directory).read_text().splitlines() if line.strip()]
+    lines = [line.strip() for line in refusal_text(directory).splitlines() if line.strip()]
     first = next((n for n, line in enumerate(lines) if not line.endswith(":")), 0)
     return " ".join(lines[: first + 1])[:300]
 

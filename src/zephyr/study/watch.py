@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.status import Status
 
 from zephyr.run import run_name, shown
-from zephyr.study.command import command_of
 from zephyr.study.expand import Study, Work
-from zephyr.study.state import at_step
+from zephyr.study.state import at_step, refusal_text
 
 TICK_S = 0.5
 
@@ -21,8 +20,10 @@ TICK_S = 0.5
 class Watch:
     """The terminal of a study."""
 
-    def __init__(self, study: Study, works: Sequence[Work], finished: set[Path], console: Console) -> None:
-        self.study, self.console = study, console
+    def __init__(
+        self, study: Study, works: Sequence[Work], finished: set[Path], console: Console, command: str
+    ) -> None:
+        self.study, self.console, self.command = study, console, command
         self.n_works, self.n_done = len(works), len(finished)
         self.labels = labels(works)
         self.width = max(map(len, self.labels.values()), default=0)
@@ -72,7 +73,8 @@ class Watch:
     def failed(self, work: Work, seconds: float, why: str) -> None:
         """A run ended without."""
         self._line(work, f"{seconds:.0f} s", "[red]failed[/]")
-        self.console.print(f"         {escape(why)}", highlight=False, soft_wrap=True)
+        for line in (refusal_text(work.loaded.run_dir) or why).splitlines():
+            self.console.print(f"         {escape(line)}", highlight=False, soft_wrap=True)
         self.console.print(f"         all it said: {shown(work.loaded.run_dir / 'output.txt')}", highlight=False,
                            soft_wrap=True)  # fmt: skip
 
@@ -89,7 +91,8 @@ class Watch:
         took = time.monotonic() - self.began
         self.console.print(f"{self.n_done} of {self.n_works} runs finished, {took:.0f} s", highlight=False)
         if status:
-            text = f"The same command goes on with what is missing: {command_of(self.study)}"
+            mended = "Once what failed is mended, the" if status == 1 else "The"
+            text = f"{mended} same command goes on with what is missing: {self.command}"
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _line(self, work: Work, time_taken: str, what: str, *, ended: bool = False) -> None:

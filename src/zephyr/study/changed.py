@@ -1,0 +1,89 @@
+"""Whether the recipes of a study still mean the runs that it was begun with."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from zephyr.errors import UserError
+from zephyr.recipe.variant import run_id_in
+from zephyr.run import shown
+from zephyr.study.command import command_of
+from zephyr.study.expand import Study
+
+RUNS = "runs.json"
+"""In a study's directory: the runs that its rows meant when it was last begun."""
+MOST_LISTED = 8
+"""Rows that an error lists."""
+Cell = tuple[str, int | None]
+"""A row's name and a seed."""
+
+
+def runs_of(study: Study) -> list[dict[str, Any]]:
+    """Every run of a study, inputs first: what it is, where it is, and which rows and seeds want it."""
+    return [
+        {
+            "run_id": each.loaded.run_id,
+            "run_dir": str(each.loaded.run_dir),
+            "recipe": str(each.loaded.file),
+            "wanted_by": [list(cell) for cell in each.wanted_by],
+        }
+        for each in study.works
+    ]
+
+
+def refuse_changed(study: Study) -> None:
+    """Refuses a report in which finished rows would be missing, since their recipes mean other runs now.
+
+    Raises:
+        UserError: the rows, and the recipes that have changed.
+    """
+    file = study.loaded.run_dir / RUNS
+    before = json.loads(file.read_text()) if file.is_file() else []
+    was, is_now = _by_cell(before), _by_cell(runs_of(study))
+    changed = [
+        cell
+        for cell, runs in was.items()
+        if cell in is_now and runs.keys() != is_now[cell].keys() and _is_finished(list(runs.values())[-1])
+    ]
+    if not changed:
+        return
+    of_rows: dict[str, list[str]] = {}
+    for name, seed in changed:
+        of_rows.setdefault(name, []).extend(_causes(study, (name, seed), {each["run_id"] for each in before}))
+    lines = [f"    {name}: {', '.join(dict.fromkeys(files))}" for name, files in of_rows.items()]
+    more = len(lines) - MOST_LISTED
+    edited = run_id_in(study.loaded.run_dir) not in (None, study.loaded.run_id)
+    raise UserError("\n".join([
+        f"{shown(study.loaded.run_dir)}: its report is left as it is, since finished rows would go from it. "
+        f"What makes them is another run now{f', or {shown(study.loaded.file)} says so' if edited else ''}:",
+        *lines[:MOST_LISTED],
+        *([f"    and {more} more rows"] if more > 0 else []),
+        "  Ways out:",
+        "    the report of the runs that are there:  put back what these files said, then the same command",
+        f"    new runs, and their report:             {command_of(study)}",
+    ]))  # fmt: skip
+
+
+def _by_cell(runs: Iterable[dict[str, Any]]) -> dict[Cell, dict[str, dict[str, Any]]]:
+    """The runs of each row and seed: identity -> run, the one that ends it last."""
+    found: dict[Cell, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for each in runs:
+        for name, seed in each["wanted_by"]:
+            found[name, seed][each["run_id"]] = each
+    return found
+
+
+def _is_finished(run: dict[str, Any]) -> bool:
+    directory = Path(run["run_dir"])
+    return run_id_in(directory) == run["run_id"] and (directory / "result.json").is_file()
+
+
+def _causes(study: Study, cell: Cell, known: set[str]) -> list[str]:
+    """The recipes of a row whose runs are new, though all that they are made from is as it was."""
+    runs = [each.loaded for each in study.works if cell in each.wanted_by]
+    new = [
+        each for each in runs if each.run_id not in known and all(item.loaded.run_id in known for item in each.inputs)
+    ]
+    return [str(shown(each.file)) for each in new or runs[-1:]]
