@@ -14,6 +14,7 @@ from typing import Any
 from zephyr.recipe import Loaded
 from zephyr.recipe.loaded import plain
 from zephyr.recipe.references import references
+from zephyr.recipe.variant import run_id_in
 
 Known = dict[Path, str | None]
 """Run directory -> content, so that many runs are looked at once."""
@@ -44,8 +45,8 @@ def outdated(loaded: Loaded, known: Known | None = None) -> dict[Path, str]:
     for each in loaded.inputs:
         found |= outdated(each.loaded, known)
     recorded = _record(loaded)
-    if not (loaded.run_dir / "result.json").is_file() or not recorded:
-        return found
+    if not (loaded.run_dir / "result.json").is_file() or not recorded or run_id_in(loaded.run_dir) != loaded.run_id:
+        return found  # not finished, or the run of another recipe
     before, now = recorded.get("content"), content_of(loaded, known)
     if before is not None and now is not None and before != now:
         found[loaded.run_dir] = _reason(loaded, recorded, found)

@@ -197,17 +197,31 @@ def run_inputs(
     """Runs what a recipe needs first: each in a process of its own, as it would be by hand.
 
     Raises:
-        UserError: something is missing and `with_inputs` is not given, or it failed.
+        UserError: something is missing and `with_inputs` is not given, it failed, or one of them or the recipe itself
+            would stop for want of a file or of an endpoint's key; then nothing was run.
     """
     missing = missing_inputs(loaded)
     if missing and not with_inputs:
         raise UserError(missing_message(loaded, missing))
+    if missing:
+        _refuse_lacking([*missing, loaded])
     for each in missing:
         command = [sys.executable, "-m", "zephyr", "run", str(each.file)]
         command += [word for pair in everywhere for word in ("--everywhere", pair)]
         command += ["--outputs", str(outputs)] if outputs else []
         if subprocess.run(command).returncode != 0:
             raise UserError(f"{shown(each.file)} failed (see above), so {shown(loaded.file)} was not started")
+
+
+def _refuse_lacking(runs: Sequence[Loaded]) -> None:
+    from zephyr.plan.needs import lacking, refuse_missing  # here: it imports this module
+    from zephyr.teacher.predict import OFFLINE
+
+    refuse_missing(*runs)
+    whole = [each for each in runs if getattr(each.recipe, "until", "score") == "score"]  # a part may need no key
+    lacks = dict.fromkeys(text for each in whole for text in lacking(each))
+    if lacks and not os.environ.get(OFFLINE):
+        raise UserError("\n".join(["Nothing was started, since not all of it could run here:", *lacks]))
 
 
 def announce(loaded: Loaded) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from tests.conftest import write_rows
 from tests.data.scored import completion, row
 
+from zephyr.cli import main
 from zephyr.plan.plan import as_json, make_plan
 from zephyr.plan.show import show
 from zephyr.recipe import load
@@ -61,6 +62,40 @@ def test_rows_of_the_hub_and_of_recipes_to_run_are_not_missing(tmp_path: Path):
     after.write_text("stage: binarize\nseed: 1\nbinarize: {strategy: zephyr_paper}\ndata: {train: [{path: made.yaml}]}")
     (tmp_path / "made.yaml").write_text(f"stage: feedback\nseed: 1\n{RECIPES['feedback']}".replace("rows.jsonl", "a/b"))
     assert len(make_plan(load(after)).missing) == 1
+
+
+def test_files_that_any_recipe_to_run_first_lacks_are_named_before_anything_runs(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("chat", "pairs"):
+        (tiny / f"{name}.jsonl").unlink()
+    with pytest.raises(RecipeError) as refused:
+        make_plan(load(tiny / "dpo.yaml"))
+    assert {each.text.rpartition("/")[2] for each in refused.value.problems} == {"chat.jsonl", "pairs.jsonl"}
+    monkeypatch.chdir(tiny)
+    assert main(["run", "dpo.yaml", "--with-inputs"]) == 1
+    said = capsys.readouterr().err
+    assert "sft.yaml:" in said and "chat.jsonl" in said and "dpo.yaml:" in said and "pairs.jsonl" in said
+    assert not (tiny / "outputs").exists()
+
+
+def test_keys_that_a_recipe_to_run_first_lacks_are_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, "feedback")
+    file.write_text(file.read_text().replace("rows.jsonl", "first.yaml, name: train"))
+    first = "stage: filter\nseed: 1\ndata: {train: [{path: rows.jsonl}]}\nfilters: {truecase: {}}\n"
+    (tmp_path / "first.yaml").write_text(first)
+    write_rows(tmp_path / "rows.jsonl", [{"data": ["Hi", "Hello"]}])
+    (tmp_path / "last.yaml").write_text("stage: binarize\nseed: 1\nbinarize: {strategy: zephyr_paper}\n"
+                                        "data: {train: [{path: feedback.yaml}]}\n")  # fmt: skip
+    assert len(as_json(make_plan(load(tmp_path / "last.yaml")))["lacks"]) == 1
+    assert main(["run", "last.yaml", "--with-inputs"]) == 1
+    said = capsys.readouterr().err
+    assert "Nothing was started" in said and "variable SOME_KEY is not set here" in said
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_key_that_is_not_set_is_a_line_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

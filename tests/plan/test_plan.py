@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.test_run import finished
 
+from zephyr.made_of import outdated
 from zephyr.plan.plan import as_json, make_plan
 from zephyr.plan.show import show
 from zephyr.recipe import load
@@ -57,6 +59,17 @@ def test_every_value_says_where_it_is_from(tiny: Path):
     assert values["train.learning_rate"] == {"value": 0.5, "from": "override"}
     assert values["seed"] == {"value": 1, "from": "cpt.yaml:2"}
     assert values["train.weight_decay"]["from"] == "default"
+
+
+def test_a_directory_with_another_recipes_run_is_taken_and_not_outdated(tiny: Path) -> None:
+    finished(tiny / "cpt.yaml", tiny / "outputs")
+    other = make_plan(load(tiny / "cpt.yaml", ["train.num_train_epochs=2.2"], outputs=tiny / "outputs"))
+    assert other.state == "taken"
+    page = shown(tiny / "cpt.yaml", overrides=("num_train_epochs=2.2",), outputs=tiny / "outputs")
+    assert "holds the run of another recipe" in page and "have changed" not in page
+    (tiny / "text.jsonl").write_text('{"text": "the red ball"}\n' * 40)
+    assert make_plan(load(tiny / "cpt.yaml", outputs=tiny / "outputs")).state == "outdated"
+    assert outdated(other.loaded) == {}
 
 
 def test_difference_from_another_recipe(tiny: Path):

@@ -1,4 +1,4 @@
-"""What a stage that makes or judges data needs and does not find here: files, keys of endpoints."""
+"""What runs need and do not find here: files, keys of endpoints."""
 
 import os
 from collections.abc import Iterator
@@ -15,14 +15,15 @@ from zephyr.recipe.teacher import LanguageModel
 from zephyr.run import shown
 
 
-def refuse_missing(loaded: Loaded) -> None:
+def refuse_missing(*runs: Loaded) -> None:
     """Names every input that can only be local and is not there; what other recipes have yet to make is passed over.
 
     Raises:
-        RecipeError: there is such an input, so that `run` would refuse too.
+        RecipeError: some run has such an input, so that `run` would refuse too.
     """
     problems = [
         Problem(origin=loaded.origins[key], key=key, text=f"there is no such file or directory: {shown(path)}")
+        for loaded in runs
         for key, path, kind in _absent(loaded)
         if kind != "path"
     ]

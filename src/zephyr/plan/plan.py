@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from zephyr.errors import UserError
-from zephyr.made_of import outdated
 from zephyr.plan.batch import Batch, Steps, batch_of, steps_of
 from zephyr.plan.calls import Calls, calls_of
 from zephyr.plan.calls import as_json as calls_as_json
@@ -18,6 +17,7 @@ from zephyr.plan.shape import shape_of_loaded
 from zephyr.plan.stack import Stack, stack_of
 from zephyr.recipe import Loaded
 from zephyr.recipe.schema import TrainRecipe
+from zephyr.recipe.variant import run_id_in
 from zephyr.run import missing_inputs, shown, status
 
 COUNTED_AT_ONCE_BYTES = 50_000_000
@@ -48,23 +48,23 @@ class Plan:
     uncounted: str | None = None
     """Why the data could not be counted, and what would make it countable."""
     lacks: list[str] = field(default_factory=list)
-    """What a run would still need here: files that may come, keys of endpoints."""
+    """What it and the recipes to run first would still need here: files that may come, keys of endpoints."""
 
 
 def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     """Plans a run; with `count` the data is downloaded and prepared whatever its size.
 
     Raises:
-        UserError: the global batch does not divide, an input that can only be local is not there, or the run
-            directory of an input holds another recipe.
+        UserError: the global batch does not divide, what can only be local is not there, of this recipe or of one to
+            run first, or the run directory of an input holds another recipe.
     """
     missing = missing_inputs(loaded)
     state = _state(loaded)
     recipe = loaded.recipe
+    to_do = [*missing, loaded] if state != "finished" else []
+    refuse_missing(*to_do)
+    lacks = list(dict.fromkeys(text for each in to_do for text in lacking(each)))
     if not isinstance(recipe, TrainRecipe):
-        if state != "finished":
-            refuse_missing(loaded)
-        lacks = lacking(loaded) if state != "finished" else []
         return Plan(loaded=loaded, state=state, missing=missing, calls=calls_of(loaded), lacks=lacks)
     shape = shape_of_loaded(loaded)
     stack = stack_of(recipe, loaded.inputs)
@@ -75,7 +75,7 @@ def make_plan(loaded: Loaded, *, count: bool = False) -> Plan:
     reckoning = reckon(recipe, choice, shape, stack, counts.get("train")) if shape else None
     return Plan(
         loaded=loaded, state=state, missing=missing, batch=batch, steps=steps, choice=choice, stack=stack,
-        reckoning=reckoning, counts=counts, uncounted=uncounted,
+        reckoning=reckoning, counts=counts, uncounted=uncounted, lacks=lacks,
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _state(loaded: Loaded) -> str:
     try:
         return status(loaded)
     except UserError:  # a plan spends nothing, so it is shown; `run` will refuse and say what differs
-        return "outdated" if outdated(loaded) else "taken"
+        return "outdated" if run_id_in(loaded.run_dir) == loaded.run_id else "taken"
 
 
 def _counts(
@@ -113,13 +113,7 @@ def _absent(recipe: TrainRecipe) -> list[str]:
     """What the data needs from the Hub: nothing is asked there unless the user says so."""
     named = [each.path for each in (*recipe.data.train, *recipe.data.eval)]
     named.append(recipe.model.tokenizer_name_or_path or recipe.model.model_name_or_path or "")
-    absent = [name for name in dict.fromkeys(named) if not Path(name).exists()]
-    for name in absent:
-        if Path(name).is_absolute():  # the loader makes local paths absolute, so this is no Hub id
-            raise UserError(
-                f"{name}: there is no such file or directory; see `path` under `data` and names under `model`"
-            )
-    return absent
+    return [name for name in dict.fromkeys(named) if not Path(name).exists()]
 
 
 def _bytes(recipe: TrainRecipe) -> int:
