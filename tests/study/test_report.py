@@ -301,6 +301,12 @@ def test_figures_of_runs_that_are_out_of_date_are_said_to_be(tiny: Path) -> None
     study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
     assert "Out of date" not in read(study)[0] + shown(study, 100)
     (tiny / "chat.jsonl").write_text((tiny / "chat.jsonl").read_text().replace("the", "this"))
-    page, markdown, data, _ = read(study)
+    page, markdown, data, lines = read(study)
     assert data["notes"][0].splitlines()[0] == "Out of date: figures of dSFT"
+    dsft, other = data["rows"]
+    assert (dsft["state"], other["state"]) == ("outdated", "waiting") and "changed since" in dsft["why"]
+    assert {line["state"] for line in lines if line["row"] == "dSFT"} == {"outdated"}
+    assert [each["state"] for each in data["runs"] if each["stage"] == "sft"] == ["outdated"]
+    assert "0 of 2 rows finished, 1 waiting, 1 out of date." in page
+    assert re.search(r"^  dSFT .* outdated: ", shown(study, 200), re.MULTILINE)
     assert all("chat.jsonl, changed since" in each for each in (page, markdown, " ".join(shown(study, 100).split())))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zephyr.made_of import Known, outdated
 from zephyr.recipe import DpoRecipe
 from zephyr.report import score_tables
 from zephyr.report.read import Run
@@ -126,14 +125,11 @@ def _trains_by_dpo(study: Study) -> bool:
 
 def _outdated(outcome: StudyOutcome) -> str:
     """Which figures are of an earlier state of the files that their runs were made of, and why."""
-    known: Known = {}
-    found: dict[Path, str] = {}
-    for each in outcome.works:
-        found |= outdated(each.work.loaded, known)
+    found = [each for each in outcome.works if each.outdated]
     if not found:
         return ""
-    rows = dict.fromkeys(row for each in outcome.works if each.work.loaded.run_dir in found for row in each.rows)
-    reasons = [f"{shown(directory)} {reason}" for directory, reason in found.items()]
+    rows = dict.fromkeys(row for each in found for row in each.rows)
+    reasons = [f"{shown(each.work.loaded.run_dir)} {each.outdated}" for each in found]
     more = [f"and {times(len(found) - SEVERAL, 'more run')}"] if len(found) > SEVERAL else []
     return "\n".join(["Out of date: figures of " + ", ".join(rows), *reasons[:SEVERAL], *more])
 
@@ -151,6 +147,7 @@ IN_WORDS = {
     "running": "going on",
     "interrupted": "stopped half way",
     "waiting": "waiting",
+    "outdated": "out of date",
 }
 
 
@@ -230,7 +227,7 @@ def _runs(outcome: StudyOutcome) -> Table:
             words(run_name(each.work.loaded)),
             words(each.work.loaded.recipe.stage),
             *([words(_seeds(each))] if outcome.over_seeds else []),
-            words(f"{each.state.state}: {each.state.why}" if each.state.why else each.state.state),
+            words(f"{each.shown_state}: {each.why}" if each.why else each.shown_state),
             Cell(each.wall_s, duration(each.wall_s)),
             Cell(list(each.rows), _some(each.rows, names)),
             Cell(str(each.work.loaded.run_dir), str(shown(each.work.loaded.run_dir))),

@@ -43,7 +43,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "runs": [
             {
                 "label": each.label, "stage": each.work.loaded.recipe.stage, "run_id": each.work.loaded.run_id,
-                "directory": str(each.work.loaded.run_dir), "state": each.state.state, "why": each.state.why,
+                "directory": str(each.work.loaded.run_dir), "state": each.shown_state, "why": each.why,
                 "wall_s": each.wall_s, "spent": asdict(each.spent), "rows": list(each.rows),
             }
             for each in outcome.works

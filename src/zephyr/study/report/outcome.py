@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.errors import UserError
+from zephyr.made_of import Known, outdated
 from zephyr.report.read import Run, read_run
+from zephyr.run import run_name
 from zephyr.study.expand import MODEL, Study, Work
 from zephyr.study.state import RunState, states_of
 from zephyr.study.status import row_state
 from zephyr.study.watch import labels
 
+OUTDATED = "outdated"
+"""State of what is finished, but made of other files than there are now."""
 ON_A_GPU = ("cpt", "sft", "dpo", "evaluate")
 """Stages that compute on GPUs where there are any; the others leave them idle."""
 
@@ -39,6 +43,18 @@ class WorkOutcome:
     state: RunState
     run: Run | None
     """What is in its directory; None where it was not begun."""
+    outdated: str = ""
+    """Of a run that finished before what it was made from was changed: what that was, as the end of a sentence."""
+
+    @property
+    def shown_state(self) -> str:
+        """Its state, `outdated` included."""
+        return OUTDATED if self.outdated else self.state.state
+
+    @property
+    def why(self) -> str:
+        """What there is to say of its state; empty where nothing is."""
+        return self.outdated or self.state.why
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -82,7 +98,8 @@ class CellOutcome:
 
     seed: int | None
     state: str
-    """`finished`, or what the first of its runs that is not finished is."""
+    """`finished`; `outdated` where one of its runs was made of other files than there are now; else what the first of
+    its runs that is not finished is."""
     why: str
     """Which run that is, and what there is to say of it; empty when finished."""
     model: Run | None
@@ -137,7 +154,7 @@ class RowOutcome:
         return "; ".join([f"{done} of {len(self.cells)} seeds finished", *told]) if told else ""
 
 
-WORST_FIRST = ("failed", "running", "interrupted", "waiting")
+WORST_FIRST = ("failed", "running", "interrupted", "waiting", OUTDATED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +179,13 @@ class StudyOutcome:
 def read_study(study: Study) -> StudyOutcome:
     """Reads every run that is there; what is missing or can't be read is a state, never an error."""
     states, named = dict(states_of(each.loaded for each in study.works)), labels(study.works)
-    works = {}
+    works, known = {}, Known()
     for work in study.works:
         directory = work.loaded.run_dir
         run, state = _read(directory, states[directory])
         states[directory] = state
-        works[directory] = WorkOutcome(work=work, label=named[directory], state=state, run=run)
+        changed = outdated(work.loaded, known).get(directory, "") if state.state == "finished" else ""
+        works[directory] = WorkOutcome(work=work, label=named[directory], state=state, run=run, outdated=changed)
     rows = [_row(each.name, each.wanted.point, each.cells, works, states) for each in study.rows]
     return StudyOutcome(study=study, rows=tuple(rows), works=tuple(works.values()))
 
@@ -203,6 +221,9 @@ def _row(
 def _cell(row: str, cell: Any, works: Mapping[Path, WorkOutcome], states: Mapping[Path, RunState]) -> CellOutcome:
     own = [each.work for each in works.values() if (row, cell.seed) in each.work.wanted_by]
     state, why = row_state(own, states)
+    changed = next((found for each in own if (found := works[each.loaded.run_dir]).outdated), None)
+    if state == "finished" and changed is not None:
+        state, why = OUTDATED, f"{run_name(changed.work.loaded)} {changed.outdated}"
     training = works[cell.model.run_dir].run if cell.model else None
     evaluation = works[cell.evaluation.run_dir].run if cell.evaluation else None
     return CellOutcome(

@@ -11,7 +11,7 @@ from zephyr.report.wording import MISSING, count, duration, number
 from zephyr.study.report.columns import Column
 from zephyr.study.report.compare import Compared
 from zephyr.study.report.entries import Entry, Figure
-from zephyr.study.report.outcome import RowOutcome, Spent, StudyOutcome
+from zephyr.study.report.outcome import OUTDATED, RowOutcome, Spent, StudyOutcome
 
 FINISHED = "finished"
 DIFFERENCE = "difference"
@@ -205,8 +205,8 @@ def _short_state(row: RowOutcome) -> str:
 
 
 def reasons(outcome: StudyOutcome) -> tuple[str, ...]:
-    """Why rows are not finished, those that only wait left out."""
-    there = (row for row in outcome.rows if row.state not in (FINISHED, "waiting"))
+    """Why rows are not finished; not of those that only wait, nor of what is out of date, which is said by itself."""
+    there = (row for row in outcome.rows if row.state not in (FINISHED, "waiting", OUTDATED))
     return tuple(f"{row.name} {_state(row)}" for row in there)
 
 
