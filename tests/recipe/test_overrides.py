@@ -108,3 +108,19 @@ def test_everywhere_that_no_recipe_has_is_refused(lab):
         RecipeError, match=r"override betta=1: betta: there is no such key; did you mean `train.beta`\?"
     ):
         load(lab / "dpo.yaml", everywhere=["betta=1"])
+
+
+def test_a_dotted_key_of_a_studys_grid_is_offered_as_one_that_works(lab):
+    study = lab / "study.yaml"
+    study.write_text("stage: study\ntitle: t\nrecipe: dpo.yaml\ngrid: {beta: [0.1, 0.5]}\n")
+    with pytest.raises(RecipeError) as error:
+        load(study, ["grid.train.beta=[0.1, 0.2]"])
+    offered = "grid={train.beta: [0.1, 0.2]}"
+    assert f"write '{offered}', which stands for the whole `grid`" in str(error.value)
+    assert "--everywhere" not in str(error.value)
+    assert load(study, [offered]).recipe.grid == {"train.beta": [0.1, 0.2]}
+    with pytest.raises(RecipeError) as error:
+        load(study, ["grid.data.train[0].rows=[1, 2]"])
+    offered = 'grid={"data.train[0].rows": [1, 2]}'
+    assert f"write '{offered}'" in str(error.value)
+    assert load(study, [offered]).recipe.grid == {"data.train[0].rows": [1, 2]}

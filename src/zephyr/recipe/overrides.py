@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,6 +112,8 @@ def unknown(stage: str, override: str) -> Problem:
     """The mistake of an override whose key the stage does not have."""
     key, value = _halves(override)
     parts = split(key)
+    if stage == "study" and parts[0] in BY_WHOLE_KEYS and len(parts) > 2:
+        return Problem(origin=Origin(override=override), key=key, text=_in_a_mapping(key, value))
     whole = [name for name in keys_of(stage) if name.isascii()]
     of_another = any(dotted(parts) in keys_of(other) for other in RECIPES)  # advice says of which
     near = (
@@ -121,6 +124,17 @@ def unknown(stage: str, override: str) -> Problem:
         text = f"{text}; for the recipes of all rows: --everywhere {override.removeprefix('--')}"
     text = re.sub(r"`(\w+): ([^`]*)` under `(\w+)`", r"`\3.\1=\2`", text)  # as one types it in a shell
     return Problem(origin=Origin(override=override), key=key, text=text)
+
+
+BY_WHOLE_KEYS = ("grid", "labels")
+"""Of a study: what maps keys of recipes, dots and all."""
+
+
+def _in_a_mapping(key: str, value: str) -> str:
+    mapping, _, inner = key.partition(".")
+    written = f'"{inner}"' if "[" in inner else inner  # which opens a list within braces
+    instead = shlex.quote(f"{mapping}={{{written}: {value}}}")
+    return f"`{inner}` is a single key of `{mapping}`; write {instead}, which stands for the whole `{mapping}`"
 
 
 def _error(override: str, text: str) -> RecipeError:
