@@ -168,6 +168,10 @@ def test_a_report_is_kept_when_its_recipes_mean_other_runs_now(tiny: Path, capsy
     assert "put back" in said and f"zephyr run {directory}" in said
     assert main(["report", str(tiny / "study.yaml"), "--outputs", str(tiny / "o")]) == 1
     assert (directory / "table.csv").read_text() == table
+    capsys.readouterr()
+    assert main(["status", str(directory)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 finished rows mean other runs than when the study was last begun, since" in said
     (tiny / "sft.yaml").write_text(recipe)
     assert main(["report", str(directory)]) == 0
     assert states(directory) == DONE

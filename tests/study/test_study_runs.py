@@ -45,10 +45,14 @@ def test_a_study_from_its_first_run_to_its_table(lab: Path) -> None:
     # the first failure ends it; what was there stays
     said = called(lab, "run", "study.yaml", "--only", "broken", "--only", "dSFT", status=1)
     assert "data.train: 8 of 8 rows (100.00%) cannot be used" in said and "output.txt" in said, said
+    assert "Ways out: mend the data" in said, said
+    assert "Once what failed is mended, the same command goes on" in said, said
+    assert said.partition("is missing: ")[2].splitlines()[0] == "zephyr run study.yaml --only broken --only dSFT"
     # with --keep-going the rest goes on, and what hangs on the failure is named
     before = results(lab)
     said = called(lab, "run", "study.yaml", "--keep-going", "--jobs", "2", status=1)
     assert "not run" in said and "broken failed" in said, said
+    assert "is missing: zephyr run study.yaml --keep-going --jobs 2\n" in said, said
     rows = {row["row"]: row for row in csv.DictReader((lab / f"outputs/{lab.name}/study/table.csv").open())}
     assert rows["broken"]["state"] == "failed" and not rows["broken"]["value"]
     assert rows["on broken"]["state"] == "failed"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.test_run import finished
 
+from zephyr.cli import main
 from zephyr.errors import UserError
 from zephyr.recipe import load
 from zephyr.study.expand import expand
@@ -20,6 +21,15 @@ def test_runs_that_are_out_of_date_are_refused_as_they_are_here(tiny: Path) -> N
     study = expand(load(tiny / "study.yaml", outputs=tiny / "outputs"), outputs=tiny / "outputs")
     with pytest.raises(UserError, match="2 finished runs were made of something else"):
         submit_study(study, tiny / "cluster.yaml", print_only=True)
+
+
+@pytest.mark.parametrize("words", [["--jobs", "2"], ["--keep-going"], ["--devices", "0"]])
+def test_what_is_of_one_machine_is_refused(tiny: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    (tiny / "study.yaml").write_text("stage: study\ntitle: Small\nrows: {dDPO: {recipe: dpo.yaml}}\n")
+    (tiny / "cluster.yaml").write_text("time_limit: 1:00:00\ngpus: none\n")
+    study, cluster = str(tiny / "study.yaml"), str(tiny / "cluster.yaml")
+    assert main(["run", study, "--slurm", cluster, "--print", *words]) == 1
+    assert f"{words[0]} means nothing with --slurm" in capsys.readouterr().err
 
 
 def test_what_would_be_submitted_is_printed_with_what_waits_for_what(tiny: Path, capsys: pytest.CaptureFixture) -> None:

@@ -33,26 +33,25 @@ def runs_of(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def refuse_changed(study: Study) -> None:
-    """Refuses a report in which finished rows would be missing, since their recipes mean other runs now.
-
-    Raises:
-        UserError: the rows, and the recipes that have changed.
-    """
+def changed_rows(study: Study) -> dict[str, list[str]]:
+    """The finished rows whose recipes mean other runs now: name -> the recipes that have changed."""
     file = study.loaded.run_dir / RUNS
     before = json.loads(file.read_text()) if file.is_file() else []
     was, is_now = _by_cell(before), _by_cell(runs_of(study))
-    changed = [
-        cell
-        for cell, runs in was.items()
-        if cell in is_now and runs.keys() != is_now[cell].keys() and _is_finished(list(runs.values())[-1])
-    ]
+    known, found = {each["run_id"] for each in before}, dict[str, dict[str, None]]()
+    for cell, runs in was.items():
+        others = cell in is_now and runs.keys() != is_now[cell].keys()
+        if others and _is_finished(list(runs.values())[-1]):
+            found.setdefault(cell[0], {}).update(dict.fromkeys(_causes(study, cell, known)))
+    return {name: list(files) for name, files in found.items()}
+
+
+def refuse_changed(study: Study) -> None:
+    """UserError for a report in which finished rows would be missing, since their recipes mean other runs now."""
+    changed = changed_rows(study)
     if not changed:
         return
-    of_rows: dict[str, list[str]] = {}
-    for name, seed in changed:
-        of_rows.setdefault(name, []).extend(_causes(study, (name, seed), {each["run_id"] for each in before}))
-    lines = [f"    {name}: {', '.join(dict.fromkeys(files))}" for name, files in of_rows.items()]
+    lines = [f"    {name}: {', '.join(files)}" for name, files in changed.items()]
     more = len(lines) - MOST_LISTED
     edited = run_id_in(study.loaded.run_dir) not in (None, study.loaded.run_id)
     raise UserError("\n".join([

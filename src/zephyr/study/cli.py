@@ -83,7 +83,9 @@ def _options(arguments: argparse.Namespace) -> list[str]:
 
 def study_status(loaded: Loaded, arguments: argparse.Namespace) -> None:
     """Shows how far it is."""
-    show_status(read_study(loaded, arguments), Console())
+    study = read_study(loaded, arguments)
+    refuse_taken(study)
+    show_status(study, Console())
 
 
 def report_study(loaded: Loaded, arguments: argparse.Namespace) -> None:

@@ -2,19 +2,19 @@
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from zephyr.errors import UserError
-from zephyr.recipe import Loaded, Origin, Problem, RecipeError, load
+from zephyr.recipe import Loaded, Problem, RecipeError, load
 from zephyr.recipe.known import Known
-from zephyr.recipe.overrides import unknown
-from zephyr.recipe.problems import Problems, dotted, listed, shown
+from zephyr.recipe.problems import Problems, listed, shown
 from zephyr.recipe.references import locate
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change, Variant
+from zephyr.study.checks import check_evaluate, of_rows, refuse_unreached, refuse_unused
 from zephyr.study.epochs import epochs_of, going_on, leaving
 from zephyr.study.keys import chain, find, refuse_section
 from zephyr.study.place import in_its_place
@@ -117,7 +117,7 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
     recipe = loaded.recipe
     assert isinstance(recipe, StudyRecipe)
     read = partial(load, outputs=outputs, known=Known())
-    _check_evaluate(loaded, recipe, read)
+    check_evaluate(loaded, recipe, read)
     wanted = wanted_rows(loaded, everywhere)
     seeds: Sequence[int | None] = recipe.seeds or [None]
     rows, mistakes = [], dict[Problem, list[Wanted]]()
@@ -129,55 +129,13 @@ def expand(loaded: Loaded, *, everywhere: Sequence[str] = (), outputs: Path | No
             for problem in error.problems:
                 mistakes.setdefault(problem, []).append(each)
     if mistakes:
-        raise RecipeError(_of_rows(loaded, problem, met_by) for problem, met_by in mistakes.items())
+        raise RecipeError(of_rows(loaded, problem, met_by) for problem, met_by in mistakes.items())
     works = _works(rows)
-    _refuse_unused(everywhere, works)
-    _refuse_unused_keep(loaded, recipe, works)
-    placed = in_its_place(loaded, everywhere, [each.loaded for each in works])
+    runs = [each.loaded for each in works]
+    refuse_unused(loaded, recipe, everywhere, runs)
+    placed = in_its_place(loaded, everywhere, runs)
     return Study(loaded=placed, recipe=recipe, rows=tuple(rows), works=works, everywhere=tuple(everywhere),
                  outputs=outputs)  # fmt: skip
-
-
-def _of_rows(loaded: Loaded, problem: Problem, rows: Sequence[Wanted]) -> Problem:
-    """A mistake, with the rows that have it where it stands in another file than the study's."""
-    if problem.origin.file == loaded.file:
-        return problem
-    names = listed([each.name for each in rows[:2]], "and")
-    more = f" and {len(rows) - 2} more" if len(rows) > 2 else ""
-    whose = f"row {names}" if len(rows) == 1 else f"rows {names}{more}"
-    return replace(problem, text=f"{problem.text} ({whose}, {rows[0].origin.place()})")
-
-
-def _refuse_unused(everywhere: Sequence[str], works: Sequence[Work]) -> None:
-    """RecipeError for an `--everywhere` that no recipe of any row has a key for."""
-    used = {override for each in works for override in each.loaded.overrides}
-    unused = [each for each in everywhere if each not in used]
-    trained = [each.loaded.recipe.stage for each in works if each.loaded.recipe.stage in MAKES_A_MODEL]
-    if unused and works:
-        raise RecipeError([unknown((trained or [works[-1].loaded.recipe.stage])[-1], each) for each in unused])
-
-
-def _refuse_unused_keep(loaded: Loaded, recipe: StudyRecipe, works: Sequence[Work]) -> None:
-    """RecipeError for a recipe in `keep` that no row's model is made from."""
-    used, problems = {each.loaded.file for each in works}, Problems()
-    for n, each in enumerate(recipe.keep):
-        if Path(each) not in used:
-            text = f"no row is made from {shown(Path(each))}; name one of its rows' recipes, or take it away"
-            problems.add(loaded.origins.get(f"keep[{n}]") or Origin(file=loaded.file), f"keep[{n}]", text)
-    problems.refuse()
-
-
-def _check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Read) -> None:
-    """RecipeError for an `evaluate` that measures nothing, and for a seed that is there twice."""
-    problems = Problems()
-    origin = loaded.origins.get("evaluate") or Origin(file=loaded.file)
-    if recipe.evaluate is not None:
-        stage = read(recipe.evaluate).recipe.stage
-        if stage != "evaluate":
-            problems.add(origin, "evaluate", f"found a recipe of stage {stage}; one of stage evaluate is expected")
-    if recipe.seeds and len(set(recipe.seeds)) < len(recipe.seeds):
-        problems.add(loaded.origins.get("seeds[0]") or origin, "seeds", "a seed stands there twice")
-    problems.refuse()
 
 
 def _cell(
@@ -195,13 +153,13 @@ def _cell(
         if file is None:
             raise RecipeError([_problem(wanted, "a model that is there already has no figures without `evaluate`")])
         model = read(file, everywhere=seeded, variant=Variant(changes=changes, keep=keep))
-        _refuse_unreached(wanted, changes, model, keep)
+        refuse_unreached(wanted, changes, model, keep)
         return Cell(seed=seed, model=model, evaluation=None)
     rows = Change(file=Path(recipe.evaluate), parts=("models",), value={MODEL: name}, origin=wanted.origin)
     none = Change(file=Path(recipe.evaluate), parts=("endpoints",), value={}, origin=wanted.origin)
     variant = Variant(changes=(*changes, rows, none), keep=keep)
     evaluation = read(recipe.evaluate, everywhere=seeded, variant=variant)
-    _refuse_unreached(wanted, changes, evaluation, keep)
+    refuse_unreached(wanted, changes, evaluation, keep)
     made = next((each.loaded for each in evaluation.inputs if each.field == f"models.{MODEL}"), None)
     return Cell(seed=seed, model=made, evaluation=evaluation)
 
@@ -245,18 +203,6 @@ def _at_its_start(wanted: Wanted, changes: tuple[Change, ...], read: Read) -> tu
     if start is None:
         raise RecipeError([_problem(wanted, "no epochs is the model that training starts from, which no recipe makes")])
     return start.loaded.file, changes
-
-
-def _refuse_unreached(wanted: Wanted, changes: Sequence[Change], loaded: Loaded, keep: frozenset[Path]) -> None:
-    """RecipeError for a change to a recipe that the row's model, as the row says it, is not made from."""
-    reached = chain(loaded, keep)
-    problems = [
-        Problem(origin=each.origin, key=wanted.name, text=f"sets `{dotted(each.parts)}` of {shown(each.file)}, which "
-                "this row's model is not made from, or which `keep` keeps")
-        for each in changes if each.file not in reached
-    ]  # fmt: skip
-    if problems:
-        raise RecipeError(problems)
 
 
 def _problem(wanted: Wanted, text: str) -> Problem:

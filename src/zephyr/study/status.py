@@ -9,6 +9,7 @@ from rich.text import Text
 
 from zephyr.made_of import Known, outdated
 from zephyr.run import run_name, shown
+from zephyr.study.changed import changed_rows
 from zephyr.study.expand import Study, Work
 from zephyr.study.state import RunState, states_of
 
@@ -35,6 +36,12 @@ def show_status(study: Study, console: Console) -> None:
         finished = sum(states[each.loaded.run_dir].state == "finished" for each in runs)
         table.add_row(row.name, f"{finished}/{len(runs)}", Text(state, style=STYLES[state]), what)
     console.print(table)
+    changed = changed_rows(study)
+    if changed:
+        files = ", ".join(dict.fromkeys(file for found in changed.values() for file in found))
+        rows = "1 finished row means" if len(changed) == 1 else f"{len(changed)} finished rows mean"
+        text = f"\n{rows} other runs than when the study was last begun, since {files} says something else now"
+        console.print(text, highlight=False, markup=False)
     known: Known = {}
     of_old = {run_dir for each in study.works for run_dir in outdated(each.loaded, known)}
     if of_old:
