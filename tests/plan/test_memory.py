@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from zephyr.cli import main
 from zephyr.plan import activations, states
 from zephyr.plan.job import Job, has_flash_attention_2
 from zephyr.plan.memory import GIB, memory_of
@@ -142,3 +143,10 @@ def test_another_package_that_brings_flash_attn_is_not_flash_attention_2(tmp_pat
     made.mkdir()
     (made / "METADATA").write_text("Metadata-Version: 2.1\nName: flash-attn\nVersion: 2.8.3\n")
     assert has_flash_attention_2()
+
+
+def test_fsdp2_says_what_loading_takes_of_the_machines_own_memory(capsys: pytest.CaptureFixture):
+    main(["plan", "zephyr-7b-beta/dpo", "launch.strategy=fsdp2"])
+    assert "431.6 GiB on each machine" in capsys.readouterr().out  # 8 processes x 2 models x 4 bytes x 7.24 B weights
+    main(["plan", "zephyr-7b-beta/dpo", "launch.strategy=zero3"])
+    assert "on each machine" not in capsys.readouterr().out

@@ -14,7 +14,7 @@ from zephyr.plan.plan import Plan
 from zephyr.plan.reasons import reasons
 from zephyr.plan.reckon import Reckoning
 from zephyr.recipe.problems import listed
-from zephyr.recipe.schema import TrainRecipe
+from zephyr.recipe.schema import DpoRecipe, TrainRecipe
 from zephyr.report.wording import times
 
 BAR = 30
@@ -163,7 +163,18 @@ def _time_and_disk(recipe: TrainRecipe, reckoning: Reckoning) -> Iterator[tuple[
             yield "", f"recomputation is {share:.0%} more work, which such a share counts as none"
         verdict = compile_verdict(job, hours)
         yield "torch.compile", verdict + ("" if recipe.launch.torch_compile else "; off (launch.torch_compile)")
+    if job.strategy == "fsdp2":
+        yield "host memory", _host_memory(recipe, job)
     yield "disk", _disk(recipe, reckoning)
+
+
+def _host_memory(recipe: TrainRecipe, job: Job) -> str:
+    """What loading takes: under FSDP2 each process has the whole model on its CPU before it is sharded."""
+    with_reference = isinstance(recipe, DpoRecipe) and recipe.adapter is None
+    here = job.processes // job.machines
+    size = here * job.loaded * job.shape.parameters * (2 if with_reference else 1)
+    what = "policy and reference" if with_reference else "model"
+    return f"{_gib(size)} on each machine while it starts: {times(here, 'process', 'processes')} load the whole {what}"
 
 
 def _disk(recipe: TrainRecipe, reckoning: Reckoning) -> str:
