@@ -16,6 +16,7 @@ from zephyr.recipe import load
 from zephyr.study.expand import Study, expand
 from zephyr.study.report import show, write_report
 from zephyr.study.report.page import NO_PICTURES
+from zephyr.study.report.write import broken
 
 STUDY = """\
 rows:
@@ -141,6 +142,21 @@ def test_the_terminal_breaks_no_word_in_80_characters(tiny: Path) -> None:
     wide, narrow = (shown(study, width).partition("Report: ")[0] for width in (300, 80))
     assert max(map(len, narrow.splitlines())) <= 80
     assert set(narrow.split()) <= set(wide.split()) and "finished" in narrow and "waiting" in narrow
+
+
+def test_the_terminal_breaks_long_keys_behind_their_dots_and_underscores(tiny: Path) -> None:
+    study = made_up(tiny, "grid: {train.learning_rate: [1e-3, 1e-4], sft.num_train_epochs: [1, 2]}\n"
+                    "evaluate: evaluate.yaml\n")  # fmt: skip
+    finish(study, lambda row, seed: 5.0 + len(row) / 10)
+    whole = set(shown(study, 300).partition("  train.learning_rate 0.001, sft.num_train_epochs 2 and")[0].split())
+    for width in (70, 76):
+        narrow = shown(study, width).partition("  train.learning_rate 0.001, sft.num_train_epochs 2 and")[0]
+        parts = set(narrow.split()) - whole
+        assert all(each[-1] in "._," or any(re.search(rf"[._]{each}$", word) for word in whole) for each in parts)
+    assert "train.learning_" in shown(study, 70).split()
+    assert broken("train.learning_rate", 16) == "train.learning_\nrate"
+    assert broken("outputs/mini/sft", 8) == "outputs/\nmini/sft" and broken("short", 8) == "short"
+    assert broken("unbreakable_but_whole", 5) == "unbreakable_\nbut_\nwhole"
 
 
 def test_the_page_does_without_matplotlib(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A study's report: written from what there is of its runs, and shown on the terminal."""
 
 import json
+import re
 from pathlib import Path
 from textwrap import shorten
 
@@ -26,7 +27,10 @@ LONGEST = 300
 GAP = 2
 """Characters between a table's columns there."""
 LONGEST_WORD = 16
-"""Characters of a word that is kept whole in a table of the terminal; longer ones are paths."""
+"""Characters of a word that is kept whole in a table of the terminal; longer ones are keys and paths."""
+LINE, WORD = re.compile(r".+"), re.compile(r"\S+")
+PIECE = re.compile(r"\S+?(?:(?<=[._,/])(?=[^\W\d])|(?=\s)|$)")
+"""What of a longer word stays together: up to a dot, comma, underscore or slash before a letter, so no number breaks."""
 
 
 def write_report(study: Study) -> Path:
@@ -97,11 +101,13 @@ def _whole(padded: Padding, width: int) -> Padding:
     assert isinstance(grid, RichTable)
     room = width - padded.left - padded.right - GAP * (len(grid.columns) - 1)
     texts = [[str(each) for each in (column.header, *column.cells)] for column in grid.columns]
-    lines = [_longest(each, "\n") for each in texts]
-    words = [min(_longest(each, None), LONGEST_WORD) for each in texts]
+    lines = [_longest(each, LINE) for each in texts]
+    words = [min(_longest(each, WORD), LONGEST_WORD) for each in texts]
     numbers = [line if column.justify == "right" else word
                for column, line, word in zip(grid.columns, lines, words, strict=True)]  # fmt: skip
-    least = next((each for each in (numbers, words) if sum(each) <= room), None)
+    pieces = [min(_longest(each, WORD if column.justify == "right" else PIECE), LONGEST_WORD)
+              for column, each in zip(grid.columns, texts, strict=True)]  # fmt: skip
+    least = next((each for each in (numbers, words, pieces) if sum(each) <= room), None)
     if least is None or sum(lines) <= room:
         return padded  # too narrow for any care, or so wide that it takes none
     while sum(least) < room:
@@ -109,11 +115,25 @@ def _whole(padded: Padding, width: int) -> Padding:
         least[short.index(max(short))] += 1
     for column, now in zip(grid.columns, least, strict=True):
         column.no_wrap, column.width = False, now
+        for text in (column.header, *column.cells):
+            assert isinstance(text, Text)
+            text.plain = re.sub(r"\S+", lambda found, now=now: broken(found[0], now), text.plain)  # type: ignore[misc]
     return padded
 
 
-def _longest(texts: list[str], between: str | None) -> int:
-    return max((len(each) for text in texts for each in text.split(between)), default=0)
+def _longest(texts: list[str], part: re.Pattern[str]) -> int:
+    return max((len(each) for text in texts for each in part.findall(text)), default=0)
+
+
+def broken(word: str, width: int) -> str:
+    """A word in lines of so many characters, which end behind a dot, comma, underscore or slash where they can."""
+    lines = [""]
+    for piece in PIECE.findall(word):
+        if len(lines[-1] + piece) <= width:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+    return "\n".join(lines).strip()
 
 
 def _said(console: Console, text: Text) -> None:
