@@ -1,7 +1,10 @@
 """Pairs without padding, each prompt once: what TRL's padded forward gives, for every loss, or TRL's padded forward."""
 
+import gc
 import logging
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -11,6 +14,7 @@ from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM, set_seed
 from trl import DPOConfig, DPOTrainer
+from trl.trainer.utils import add_fused_lm_head
 
 from zephyr.errors import UserError
 from zephyr.recipe.sections import PreferenceTrain
@@ -262,3 +266,26 @@ def test_another_family_agrees_too(tmp_path: Path, tiny_tokenizer: Path):
     trainer.leave_out_padding(True)
     trainer.fill_reference(None)
     assert losses(trainer)[0] == pytest.approx(np.log(2), abs=1e-5) and trainer._unpadded
+
+
+def test_of_a_reference_that_was_loaded_nothing_stays_in_memory(tmp_path: Path, tiny_tokenizer: Path):
+    trainer = ours(model(0), pairs(8), tiny_tokenizer, tmp_path, max_steps=2)
+    reference = model(0)  # as TRL loads one under FSDP
+    add_fused_lm_head(reference, outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
+    trainer._reference_model, alive = reference, weakref.ref(reference)
+    trainer.leave_out_padding(True)
+    trainer.fill_reference(None)
+    del reference
+    gc.collect()
+    assert alive() is None and len(trainer._unpadded) == 1
+    assert losses(trainer)[0] == pytest.approx(np.log(2), abs=1e-5)
+
+
+def test_of_the_engine_that_computed_the_reference_no_hooks_stay(tmp_path: Path, tiny_tokenizer: Path):
+    trainer = ours(model(0), pairs(8), tiny_tokenizer, tmp_path)
+    layer = trainer.model.model.layers[0]
+    layer.pre_bwd_fn = layer.post_bwd_fn = print  # as DeepSpeed's engine leaves them when it is destroyed
+    destroyed: list[bool] = []
+    trainer._precompute_engine = SimpleNamespace(destroy=lambda: destroyed.append(True))
+    trainer._let_go()
+    assert destroyed and not {"pre_bwd_fn", "post_bwd_fn"} & vars(layer).keys()
