@@ -49,12 +49,17 @@ def outdated(loaded: Loaded, known: Known | None = None) -> dict[Path, str]:
         return found  # not finished, or the run of another recipe
     before, now = recorded.get("content"), content_of(loaded, known)
     if before is not None and now is not None and before != now:
-        found[loaded.run_dir] = _reason(loaded, recorded, found)
+        found[loaded.run_dir] = _reason(loaded, found)
     return found
 
 
-def _reason(loaded: Loaded, recorded: dict[str, Any], found: Iterable[Path]) -> str:
-    changed = [each["path"] for each in recorded["files"] if _differs(each)]
+def changed_files(loaded: Loaded) -> list[str]:
+    """Local files that a run has read and that hold something else now."""
+    return [each["path"] for each in _record(loaded).get("files", []) if _differs(each)]
+
+
+def _reason(loaded: Loaded, found: Iterable[Path]) -> str:
+    changed = changed_files(loaded)
     if changed:
         return f"read {', '.join(changed)}, changed since"
     direct = [each.loaded.run_dir.name for each in loaded.inputs if each.loaded.run_dir in found]

@@ -77,8 +77,8 @@ CONTINUES = "continues.json"
 """In a run's directory: the finished run of fewer epochs whose training goes on here (`study/epochs.py`)."""
 MOST_LISTED = 8
 """Runs that an error lists."""
-WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard")
-"""What a run directory may hold that took work; the last four are an `evaluate` run's answers."""
+WORTH_KEEPING = ("result.json", "model", "checkpoints", "world", "mt_bench", "alpaca_eval", "leaderboard", "runs.json")
+"""What a run directory may hold that took work; from `world` on an `evaluate` run's answers, and a study's runs."""
 
 
 def worth_keeping(directory: Path) -> bool:

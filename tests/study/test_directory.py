@@ -10,6 +10,7 @@ from tests.made_study import write
 from zephyr.cli import main
 from zephyr.errors import UserError
 from zephyr.recipe import load, resolved_yaml
+from zephyr.run import status
 from zephyr.study.directory import begin, reopen
 from zephyr.study.expand import Study, expand
 from zephyr.study.slurm import submit_study
@@ -108,7 +109,8 @@ def test_a_study_writes_over_no_run_and_no_study_of_another_file(tiny: Path) -> 
     with pytest.raises(UserError, match=r"holds a run \(stage sft\) of \S+sft.yaml[\s\S]*output_dir=[\s\S]*rm -r"):
         begin(study)
     assert main(["run", str(tiny / "a/study.yaml")]) == 1
-    assert main(["report", str(tiny / "a/study.yaml")]) == 1
+    for command in ("plan", "status", "report"):
+        assert main([command, str(tiny / "a/study.yaml")]) == 1
     assert {file: file.read_text() for file in alone.run_dir.iterdir()} == before
     (tiny / "cluster.yaml").write_text("time_limit: 1:00:00\ngpus: none\n")
     with pytest.raises(UserError, match="holds a run"):
@@ -127,6 +129,13 @@ def test_two_files_of_one_name_keep_their_studies_apart(tiny: Path) -> None:
     again = study_of(tiny / "b/study.yaml", text.replace("dpo.yaml", "other.yaml"), f"output_dir={tiny}/o/second")
     assert again.loaded.run_dir == tiny / "o/second"  # the way out leads where it says
     begin(again)
+
+
+def test_a_run_writes_over_no_study_that_is_being_run(tiny: Path) -> None:
+    study = study_of(tiny / "study.yaml")
+    begin(study)
+    with pytest.raises(UserError, match=r"holds the run of another recipe[\s\S]*rm -r"):
+        status(load(tiny / "sft.yaml", [f"output_dir={study.loaded.run_dir}"]))
 
 
 def test_a_study_is_in_no_directory_of_its_own_runs(tiny: Path) -> None:

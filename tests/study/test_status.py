@@ -34,3 +34,14 @@ def test_rows_say_what_is_finished_and_what_of_it_is_out_of_date(tiny: Path) -> 
     ]
     (tiny / "text.jsonl").write_text('{"text": "another"}\n')
     assert "2 of the finished runs are out of date" in said(tiny)
+
+
+def test_a_run_half_way_says_that_its_data_have_changed(tiny: Path) -> None:
+    (tiny / "study.yaml").write_text("stage: study\ntitle: Small\nrows: {dSFT: {recipe: sft.yaml}}\n")
+    directory = finished(tiny / "sft.yaml", tiny / "outputs").run_dir
+    (directory / "result.json").unlink()
+    (directory / "checkpoints").mkdir()
+    assert "half way" not in said(tiny)
+    (tiny / "chat.jsonl").write_text("{}\n")
+    shown = " ".join(said(tiny).split())
+    assert f"{directory} is half way, and {tiny / 'chat.jsonl'} has changed since it began: put that back" in shown

@@ -42,7 +42,9 @@ def plan_study(loaded: Loaded, arguments: argparse.Namespace) -> None:
             raise UserError(
                 f"{loaded.file}: --{option} is for a single recipe, such as one of those that this study names"
             )
-    plan = make_study_plan(read_study(loaded, arguments))
+    study = read_study(loaded, arguments)
+    refuse_taken(study)
+    plan = make_study_plan(study)
     if arguments.json:
         print(json.dumps(as_json(plan), indent=2))
         return

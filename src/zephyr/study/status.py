@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zephyr.made_of import Known, outdated
+from zephyr.made_of import Known, changed_files, outdated
 from zephyr.run import run_name, shown
 from zephyr.study.changed import changed_rows
 from zephyr.study.expand import Study, Work
@@ -42,6 +42,13 @@ def show_status(study: Study, console: Console) -> None:
         rows = "1 finished row means" if len(changed) == 1 else f"{len(changed)} finished rows mean"
         text = f"\n{rows} other runs than when the study was last begun, since {files} says something else now"
         console.print(text, highlight=False, markup=False)
+    for each in study.works:
+        of_it = changed_files(each.loaded) if states[each.loaded.run_dir].state == "interrupted" else []
+        if of_it:
+            directory = shown(each.loaded.run_dir)
+            text = f"\n{directory} is half way, and {', '.join(str(shown(Path(file))) for file in of_it)} has changed "
+            text += f"since it began: put that back, or begin it anew with rm -r {directory}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
     known: Known = {}
     of_old = {run_dir for each in study.works for run_dir in outdated(each.loaded, known)}
     if of_old:
