@@ -121,6 +121,9 @@ def test_two_files_of_one_name_keep_their_studies_apart(tiny: Path) -> None:
     text = TEXT.replace("dpo.yaml", str(tiny / "dpo.yaml")) + f"output_dir: {tiny}/o/shared\n"
     first = study_of(tiny / "a/study.yaml", text)
     run_whole(first)
+    begin(study_of(tiny / "moved/study.yaml", text))  # the same rows and runs: nothing is lost
+    begin(first)
+    text = text.replace("0.5", "0.7")
     with pytest.raises(UserError, match=r"holds the study of \S+a/study.yaml, and \S+b/study.yaml would write over it"):
         begin(study_of(tiny / "b/study.yaml", text))
     begin(study_of(tiny / "a/study.yaml", text.replace("Small", "Edited")))  # one file's own edits are welcome

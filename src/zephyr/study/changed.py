@@ -33,10 +33,21 @@ def runs_of(study: Study) -> list[dict[str, Any]]:
     ]
 
 
+def means_the_same(study: Study) -> bool:
+    """Whether its directory holds the study of these very rows and runs, whatever file that came from."""
+    was, is_now = _by_cell(_begun_with(study)), _by_cell(runs_of(study))
+    return {cell: runs.keys() for cell, runs in was.items()} == {cell: runs.keys() for cell, runs in is_now.items()}
+
+
+def _begun_with(study: Study) -> list[dict[str, Any]]:
+    """The runs that the study in its directory meant when it was last begun."""
+    file = study.loaded.run_dir / RUNS
+    return json.loads(file.read_text()) if file.is_file() else []
+
+
 def changed_rows(study: Study) -> dict[str, list[str]]:
     """The finished rows whose recipes mean other runs now: name -> the recipes that have changed."""
-    file = study.loaded.run_dir / RUNS
-    before = json.loads(file.read_text()) if file.is_file() else []
+    before = _begun_with(study)
     was, is_now = _by_cell(before), _by_cell(runs_of(study))
     known, found = {each["run_id"] for each in before}, dict[str, dict[str, None]]()
     for cell, runs in was.items():

@@ -12,7 +12,7 @@ from zephyr.provenance import now, provenance
 from zephyr.recipe import load, resolved_yaml
 from zephyr.recipe.load import outputs_root
 from zephyr.run import run_name, shown, write_atomically, write_json
-from zephyr.study.changed import RUNS, runs_of
+from zephyr.study.changed import RUNS, means_the_same, runs_of
 from zephyr.study.expand import Study, expand
 from zephyr.study.state import states_of
 
@@ -53,7 +53,7 @@ def refuse_taken(study: Study) -> None:
             f"  Choose another: zephyr run {shown(study.loaded.file)} output_dir=..."
         )
     stage, file = _held(written)
-    if stage != "study" or file != study.loaded.file:
+    if stage != "study" or (file != study.loaded.file and not means_the_same(study)):
         what = "the study" if stage == "study" else f"a run (stage {stage})"
         of = f" of {shown(file)}" if file else ""
         raise UserError(
