@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM, set_seed
 from trl import DPOConfig, SFTConfig
@@ -59,6 +60,26 @@ def test_the_right_reference_passes(tmp_path: Path, tiny_tokenizer: Path):
 def test_a_wrong_reference_is_refused_at_the_first_loss(tmp_path: Path, tiny_tokenizer: Path):
     with pytest.raises(TrainingStopped, match=r"step 1 .*margin.*not the same model"):
         dpo_trainer(tmp_path, tiny_tokenizer, model(0), model(1)).train()
+
+
+def sharp(dtype: torch.dtype, seed: int = 0) -> MistralForCausalLM:
+    """With logits of about 40, which bfloat16 rounds by an eighth."""
+    made = model(seed)
+    with torch.no_grad():
+        made.lm_head.weight *= 40 / made(torch.arange(3, 99)[None]).logits.abs().max()
+    return made.to(dtype)
+
+
+def test_rounding_of_short_answers_in_16_bits_is_no_wrong_reference(tmp_path: Path, tiny_tokenizer: Path):
+    policy, reference = sharp(torch.bfloat16), sharp(torch.bfloat16)
+    with torch.no_grad():  # the last digit of some weights, as another kernel's order of sums would make it
+        for weight in reference.parameters():
+            weight *= 1 + 2**-8 * (torch.rand(weight.shape) < 0.1).to(weight.dtype)
+    trainer = dpo_trainer(tmp_path, tiny_tokenizer, policy, reference)
+    trainer.train()
+    assert trainer.seen_first_loss
+    with pytest.raises(TrainingStopped, match="nats a token apart"):
+        dpo_trainer(tmp_path, tiny_tokenizer, sharp(torch.bfloat16), sharp(torch.bfloat16, seed=1)).train()
 
 
 def test_an_infinite_loss_stops_with_the_step_and_the_batch(tiny: Path):
