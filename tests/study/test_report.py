@@ -283,7 +283,7 @@ def test_a_heat_map_of_losses_of_other_objectives_is_not_coloured(tiny: Path) ->
     study = made_up(tiny, f"{text}exclude: [{{loss_type: ipo, learning_rate: 1e-4}}]\n")
     finish(study, lambda row, seed: 5 + len(row) / 10)
     picture = read(study)[0].partition('<figure id="grid-eval-loss">')[2].partition("</figure>")[0]
-    assert "Not coloured: another loss_type (sigmoid, ipo), so the figures are not on one scale." in picture
+    assert "Not coloured, since the figures are not on one scale: another loss_type (sigmoid, ipo)." in picture
     assert "Blank: left out of the grid." in picture
     assert "Hatched" not in picture and "interval" not in picture and "opacity" not in picture
     alike = made_up(tiny, text.replace("loss_type: [sigmoid, ipo]", "warmup_steps: [1, 2]"))
@@ -294,11 +294,13 @@ def test_a_heat_map_of_losses_of_other_objectives_is_not_coloured(tiny: Path) ->
 
 def test_pictures_claim_no_interval_that_they_have_not(tiny: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
-    study = made_up(tiny, "grid: {beta: [0.1, 0.5, 1.0]}\ncolumns: [eval_loss]\n")
+    study = made_up(tiny, "grid: {beta: [0.1, 0.5, 1.0]}\ncolumns: [eval_loss]\ncurves: [loss]\n")
     finish(study, lambda row, seed: 5 + len(row) / 10)
     page, text, _, _ = read(study)
     assert "95 %" not in page + text
-    assert "No line: another beta (0.1, 0.5), so the figures are not on one scale." in page
+    assert "No line, since the figures are not on one scale: another beta (0.1, 0.5)." in page
+    assert "The figures are not on one scale: another beta" in page.partition(">Scores</h2>")[2]
+    assert "The curves are not on one scale: another beta" in page.partition(">Training</h2>")[2]
 
 
 def test_a_grid_of_three_axes_says_that_it_has_no_picture(tiny: Path) -> None:

@@ -30,18 +30,24 @@ def why_apart(column: Column, base: CellOutcome, row: CellOutcome) -> str:
                 if a.get(what) != b.get(what)]  # fmt: skip
     else:
         assert base.model is not None and row.model is not None  # that is where the figure is from
-        said = list(_of_training(column, base.model, row.model))
+        said = list(_of_training(column.key, base.model, row.model))
     return f"{NOT_COMPARED}{said[0]}" if said else ""
 
 
 def why_unlike(column: Column, rows: Iterable[RowOutcome]) -> str:
-    """Why the figures of some rows are not on one scale; empty where all are."""
+    """Why the figures of some rows are not on one scale, as the end of a sentence; empty where all are."""
     for pairs in zip(*(row.cells for row in rows), strict=True):
         there = [each for each in pairs if _has(each, column)]
         said = (why_apart(column, there[0], each) for each in there[1:])
         if found := next(filter(None, said), ""):
-            return found
+            return f"not on one scale: {found.removeprefix(NOT_COMPARED)}."
     return ""
+
+
+def why_unlike_curves(metric: str, runs: Sequence[Run]) -> str:
+    """The same of what runs of one stage logged while training."""
+    found = next((said for run in runs[1:] for said in _of_training(metric, runs[0], run)), "")
+    return f"not on one scale: {found}." if found else ""
 
 
 def _has(cell: CellOutcome, column: Column) -> bool:
@@ -50,22 +56,22 @@ def _has(cell: CellOutcome, column: Column) -> bool:
     return cell.model is not None and column.key in cell.numbers
 
 
-def _of_training(column: Column, a: Run, b: Run) -> Iterator[str]:
-    """What differs between two training runs of that which their figure measures, the most telling first."""
+def _of_training(key: str, a: Run, b: Run) -> Iterator[str]:
+    """What differs between two training runs of that which a figure of theirs measures, the most telling first."""
     if a.stage != b.stage:
         yield "another stage's figure"
         return
-    name, held_out = column.key.removeprefix("eval_"), column.key.startswith("eval_")
+    name, held_out = key.removeprefix("eval_"), key.startswith("eval_")
     loss, reward = name in ("loss", "train_loss"), name.startswith("rewards/") and not name.endswith("accuracies")
     if differing := _differing(OF_A_LOSS if loss else OF_A_REWARD if reward else (), a, b):
         values = "; ".join(f"{_shown(_value(a, key))}, {_shown(_value(b, key))}" for key in differing)
         yield f"another {listed([key.partition('.')[2] for key in differing], 'and').replace('`', '')} ({values})"
-    if held_out and _held_out(a) != _held_out(b):
+    if held_out and (a.recipe["data"]["eval"] != b.recipe["data"]["eval"] or _counted(a, b, "rows_used")):
         yield "other held-out rows"
     if name == "train_loss" and a.recipe["data"]["train"] != b.recipe["data"]["train"]:
         yield "other training rows"
-    if held_out and (loss or reward) and _tokens(a) != _tokens(b):
-        yield "the held-out rows are other tokens"
+    if held_out and (loss or reward) and _counted(a, b, "tokens", "loss_tokens"):
+        yield "the held-out rows are other tokens"  # by another tokenizer, template or cut
 
 
 def _differing(keys: Sequence[str], a: Run, b: Run) -> list[str]:
@@ -81,15 +87,7 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
-def _held_out(run: Run) -> tuple[Any, Any]:
-    """Where a run's held-out rows are from, and how many it used."""
-    return run.recipe["data"]["eval"], _counted(run).get("rows_used")
-
-
-def _tokens(run: Run) -> tuple[Any, Any]:
-    """Held-out tokens: of the same rows more or less by another tokenizer, template or cut."""
-    return _counted(run).get("tokens"), _counted(run).get("loss_tokens")
-
-
-def _counted(run: Run) -> dict[str, Any]:
-    return (run.result.get("data") or {}).get("eval") or {}
+def _counted(a: Run, b: Run, *names: str) -> bool:
+    """Whether two runs have counted their held-out data, and otherwise."""
+    first, second = ((run.result.get("data") or {}).get("eval") or {} for run in (a, b))
+    return bool(first and second) and any(first.get(name) != second.get(name) for name in names)

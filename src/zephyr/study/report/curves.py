@@ -12,6 +12,7 @@ from zephyr.report.read import Run
 from zephyr.report.run_tables import HELD_OUT
 from zephyr.report.svg import COLOURS, drawing
 from zephyr.report.wording import significant
+from zephyr.study.report.comparable import why_unlike_curves
 from zephyr.study.report.outcome import RowOutcome, StudyOutcome
 from zephyr.study.report.pictures import Look, looks, slug
 
@@ -50,13 +51,15 @@ def _picture(outcome: StudyOutcome, metric: str, stage: str) -> Picture | None:
     keys = tuple(Key(label=name, colour=look[name].colour, dash=look[name].dash) for name in bands)
     smoothed = not held_out and any(len(found) >= SMOOTH_FROM for found in bands.values())
     return Picture(id=id, title=f"{_title(metric)}, {STAGES.get(stage, stage)}", svg=picture.svg, keys=keys,
-                   note=_note(outcome, metric, smoothed=smoothed))  # fmt: skip
+                   note=_note(outcome, metric, stage, smoothed=smoothed))  # fmt: skip
 
 
-def _note(outcome: StudyOutcome, metric: str, *, smoothed: bool) -> str:
+def _note(outcome: StudyOutcome, metric: str, stage: str, *, smoothed: bool) -> str:
     parts = ["Means over seeds; shaded from the lowest seed to the highest."] if outcome.over_seeds else []
     parts += ["Running means."] if smoothed else []
     parts += ["From the first step on: before it all rewards are equal."] if metric.endswith(ACCURACY) else []
+    first = [runs[0] for row in outcome.rows if (runs := _runs(row, stage))]
+    parts += [f"The curves are {unlike}"] if (unlike := why_unlike_curves(metric, first)) else []
     return " ".join(parts)
 
 

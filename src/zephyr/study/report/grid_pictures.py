@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 from zephyr.report.figures import Picture
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.study.report.columns import Column
-from zephyr.study.report.comparable import NOT_COMPARED, why_unlike
+from zephyr.study.report.comparable import why_unlike
 from zephyr.study.report.outcome import RowOutcome
 from zephyr.study.report.pictures import apart, slug
 from zephyr.study.report.table import Tabled
@@ -77,13 +77,8 @@ def _lines(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied: Se
         axes.set_xlabel(label, loc="right")
         dashed = _base_line(axes, found, column)
     bars = "Bars: 95 % intervals." if any(figure.interval for _, figure in there) else ""
-    note = " ".join(filter(None, [bars, _of_unlike("No line", unlike), dashed]))
+    note = " ".join(filter(None, [bars, f"No line, since the figures are {unlike}" if unlike else "", dashed]))
     return Picture(id=id, title=f"{column.title} by {label}", svg=picture.svg, note=note)
-
-
-def _of_unlike(what: str, why: str) -> str:
-    """Why a picture leaves out what would set figures beside each other that measure different things."""
-    return f"{what}: {why.removeprefix(NOT_COMPARED)}, so the figures are not on one scale." if why else ""
 
 
 def _spans_decades(values: Sequence[float]) -> bool:
@@ -135,7 +130,7 @@ def _heat_map(found: Tabled, column: Column, rows: Sequence[RowOutcome], varied:
 def _heat_map_note(found: Tabled, column: Column, rows: Sequence[RowOutcome], unlike: str, *, left_out: bool) -> str:
     figures = [found.of(row, column).figure for row in rows]
     parts = ["Below each figure its 95 % interval."] if any(each and each.interval for each in figures) else []
-    parts += [_of_unlike("Not coloured", unlike)] if unlike else []
+    parts += [f"Not coloured, since the figures are {unlike}"] if unlike else []
     parts += ["Hatched: not there."] if None in figures else []
     parts += ["Blank: left out of the grid."] if left_out else []
     return " ".join(parts)

@@ -9,6 +9,7 @@ from zephyr.report.figures import Picture, rows_of, with_interval
 from zephyr.report.svg import COLOURS, SERIES, drawing
 from zephyr.report.wording import interval
 from zephyr.study.report.columns import Column
+from zephyr.study.report.comparable import why_unlike
 from zephyr.study.report.compare import Compared
 from zephyr.study.report.entries import Figure
 from zephyr.study.report.outcome import RowOutcome, StudyOutcome
@@ -63,7 +64,8 @@ def _scores(found: Tabled, column: Column) -> Picture | None:
         rows_of(axes, [row.name for row, _ in rows])
         _figures_below(axes)
     lined = any(name == base for name, _ in there) and not apart(found, column)
-    note = f"Dashed: {base}." if lined else ""
+    unlike = why_unlike(column, found.outcome.rows)
+    note = f"Dashed: {base}." if lined else f"The figures are {unlike}" if unlike else ""
     return Picture(id=id, title=title, svg=picture.svg, note=note)
 
 

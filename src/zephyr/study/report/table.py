@@ -1,5 +1,6 @@
 """The study's table: rows and columns with intervals, differences from the base row, and what each row took."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
@@ -133,7 +134,9 @@ def difference_cell(entry: Entry, between: str) -> Cell:
     if compared is None:
         return Cell(None, MISSING)
     if isinstance(compared, str):
-        return Cell(None, _joined(MISSING, compared.split(": ") if between == "\n" else [compared], between))
+        return Cell(
+            None, _joined(MISSING, re.split(": | (?=\\()", compared) if between == "\n" else [compared], between)
+        )
     text = column.shown_difference(compared.difference)
     if compared.interval is None:
         return Cell([compared.difference, None, None], _joined(text, [compared.why], between))

@@ -30,7 +30,7 @@ LONGEST_WORD = 16
 """Characters of a word that is kept whole in a table of the terminal; longer ones are keys and paths."""
 LINE, WORD = re.compile(r".+"), re.compile(r"\S+")
 PIECE = re.compile(r"\S+?(?:(?<=[._,/])(?=[^\W\d])|(?=\s)|$)")
-"""What of a longer word stays together: up to a dot, comma, underscore or slash before a letter, so no number breaks."""
+"""What of a longer word stays together: up to a dot, comma, underscore or slash before a letter; no number breaks."""
 
 
 def write_report(study: Study) -> Path:
