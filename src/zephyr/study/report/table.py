@@ -134,9 +134,8 @@ def difference_cell(entry: Entry, between: str) -> Cell:
     if compared is None:
         return Cell(None, MISSING)
     if isinstance(compared, str):
-        return Cell(
-            None, _joined(MISSING, re.split(": | (?=\\()", compared) if between == "\n" else [compared], between)
-        )
+        why = re.split(r": | (?=\()", compared) if between == "\n" else [compared]
+        return Cell(None, _joined(MISSING, why, between))
     text = column.shown_difference(compared.difference)
     if compared.interval is None:
         return Cell([compared.difference, None, None], _joined(text, [compared.why], between))
