@@ -132,6 +132,7 @@ MISTAKES = [
         "(row `third`, study.yaml:6)",
     ),
     ("grid:\n  adapter.r: [2, 4]\n", "(rows `adapter.r 2` and `adapter.r 4`, study.yaml:5)"),
+    ("grid:\n  adapter.r: [2, 4, 8, 16]\n", "(rows `adapter.r 2`, `adapter.r 4` and 2 more, study.yaml:5)"),
     (
         "rows: {a: {set: {train: {beta: 0.3}}}}\n",
         "study.yaml:4: train: would replace the whole section `train` of dpo.yaml; write `train.beta: 0.3`",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError
 from zephyr.recipe.overrides import unknown
-from zephyr.recipe.problems import Problems, dotted, listed, shown
+from zephyr.recipe.problems import Problems, dotted, shown
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
 from zephyr.recipe.variant import Change
@@ -28,12 +28,13 @@ def check_evaluate(loaded: Loaded, recipe: StudyRecipe, read: Callable[..., Load
 
 
 def of_rows(loaded: Loaded, problem: Problem, rows: Sequence[Wanted]) -> Problem:
-    """A mistake, with the rows that have it where it stands in another file than the study's."""
-    if problem.origin.file == loaded.file:
+    """A mistake, with the rows that have it where it stands in a recipe: neither in the study's file nor typed."""
+    if problem.origin.file == loaded.file or problem.origin.override is not None:
         return problem
-    names = listed([each.name for each in rows[:2]], "and")
-    more = f" and {len(rows) - 2} more" if len(rows) > 2 else ""
-    whose = f"row {names}" if len(rows) == 1 else f"rows {names}{more}"
+    few = [f"`{each.name}`" for each in rows[:2]]
+    whose = f"row {few[0]}" if len(rows) == 1 else f"rows {' and '.join(few)}"
+    if len(rows) > len(few):
+        whose = f"rows {', '.join(few)} and {len(rows) - len(few)} more"
     return replace(problem, text=f"{problem.text} ({whose}, {rows[0].origin.place()})")
 
 
