@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.errors import UserError
-from zephyr.run import shown
+from zephyr.recipe.problems import shown
 
 TEXTS = ("README.md", "recipe.yaml", "result.json", "config.json", "generation_config.json", "adapter_config.json",
          "tokenizer_config.json")  # fmt: skip

@@ -21,6 +21,7 @@ from zephyr.made_of import Known, outdated
 from zephyr.processes import is_main_process, leave_processes
 from zephyr.provenance import now, provenance
 from zephyr.recipe import Loaded, difference, load, resolved_yaml
+from zephyr.recipe.problems import shown
 from zephyr.stages import TRAINING, stage_runner
 
 Status = Literal["new", "finished", "interrupted"]
@@ -280,8 +281,3 @@ def write_atomically(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text)
     draft.replace(path)
-
-
-def shown(path: Path) -> Path:
-    """A path as a user would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -26,8 +26,9 @@ from zephyr.launch.cluster import Cluster, directives, read_cluster
 from zephyr.launch.command import Command, command
 from zephyr.provenance import now
 from zephyr.recipe import Loaded, resolved_yaml
+from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import EvaluateRecipe, TrainRecipe
-from zephyr.run import missing_inputs, missing_message, run_name, shown, status, write_atomically, write_json
+from zephyr.run import missing_inputs, missing_message, run_name, status, write_atomically, write_json
 
 SCRIPT, RECORD = "submit.slurm", "slurm.json"
 """In the run directory: the batch script, and which job it became."""
@@ -260,7 +261,7 @@ def _queued_already(loaded: Loaded, job: str, state: str) -> str:
     )
 
 
-def _log(run_dir: Path, job: str) -> Path:
+def _log(run_dir: Path, job: str) -> str:
     return shown(run_dir / f"slurm-{job}.out")
 
 

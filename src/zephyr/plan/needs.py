@@ -9,10 +9,9 @@ from typing import Any
 from zephyr.data.readers import format_of
 from zephyr.recipe import Loaded
 from zephyr.recipe.loaded import plain
-from zephyr.recipe.problems import Problem, RecipeError, dotted
+from zephyr.recipe.problems import Problem, RecipeError, dotted, shown
 from zephyr.recipe.references import references
 from zephyr.recipe.teacher import LanguageModel
-from zephyr.run import shown
 
 
 def refuse_missing(*runs: Loaded) -> None:

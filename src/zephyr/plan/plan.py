@@ -16,9 +16,10 @@ from zephyr.plan.reckon import NOTHING_KNOWN, Reckoning, reckon
 from zephyr.plan.shape import shape_of_loaded
 from zephyr.plan.stack import Stack, stack_of
 from zephyr.recipe import Loaded
+from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.variant import run_id_in
-from zephyr.run import missing_inputs, shown, status
+from zephyr.run import missing_inputs, status
 
 COUNTED_AT_ONCE_BYTES = 50_000_000
 """Local data up to this size is prepared by `plan` itself (seconds, and the run then finds it done)."""

@@ -15,8 +15,9 @@ from zephyr.plan.show_figures import show_figures
 from zephyr.recipe import Loaded, difference
 from zephyr.recipe.binarize import BinarizeRecipe
 from zephyr.recipe.filter import FilterRecipe
+from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.run import missing_message, run_name, shown
+from zephyr.run import missing_message, run_name
 
 
 def show(plan: Plan, console: Console, other: Loaded | None = None) -> None:

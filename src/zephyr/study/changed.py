@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.errors import UserError
+from zephyr.recipe.problems import shown
 from zephyr.recipe.variant import run_id_in
-from zephyr.run import shown
 from zephyr.study.command import command_of
 from zephyr.study.expand import Study
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from zephyr.errors import UserError
 from zephyr.named import names_a_run
 from zephyr.recipe import Loaded
-from zephyr.run import shown
+from zephyr.recipe.problems import shown
 from zephyr.study.changed import refuse_changed
 from zephyr.study.command import command_of
 from zephyr.study.directory import OPTIONS, options_in, refuse_taken, reopen

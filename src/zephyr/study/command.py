@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from zephyr.recipe.load import outputs_root
-from zephyr.run import shown
+from zephyr.recipe.problems import shown
 from zephyr.study.expand import Study
 
 

@@ -11,7 +11,8 @@ from zephyr.errors import UserError
 from zephyr.provenance import now, provenance
 from zephyr.recipe import load, resolved_yaml
 from zephyr.recipe.load import outputs_root
-from zephyr.run import run_name, shown, write_atomically, write_json
+from zephyr.recipe.problems import shown
+from zephyr.run import run_name, write_atomically, write_json
 from zephyr.study.changed import RUNS, means_the_same, runs_of
 from zephyr.study.expand import Study, expand
 from zephyr.study.state import states_of

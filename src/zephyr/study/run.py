@@ -13,7 +13,8 @@ from rich.console import Console
 from zephyr.errors import UserError
 from zephyr.plan.needs import lacking, refuse_missing
 from zephyr.recipe import Loaded, resolved_yaml
-from zephyr.run import CONTINUES, INTERRUPTED, refuse_outdated, shown, write_atomically, write_json
+from zephyr.recipe.problems import shown
+from zephyr.run import CONTINUES, INTERRUPTED, refuse_outdated, write_atomically, write_json
 from zephyr.study.command import command_of
 from zephyr.study.directory import begin, finish, refuse_taken
 from zephyr.study.expand import Study, Work

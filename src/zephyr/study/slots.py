@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from zephyr.errors import UserError
 from zephyr.launch.command import on_cpu, visible_gpus
 from zephyr.recipe import EvaluateRecipe, Loaded
+from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.run import shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from zephyr.errors import UserError
 from zephyr.launch.cluster import Cluster, directives, read_cluster
 from zephyr.launch.slurm import quoted, require_sbatch, run_script_of, submit_all
-from zephyr.run import refuse_outdated, run_name, shown
+from zephyr.recipe.problems import shown
+from zephyr.run import refuse_outdated, run_name
 from zephyr.study.directory import begin, refuse_taken
 from zephyr.study.expand import Study, Work
 from zephyr.study.run import note_what_it_continues, wanted_works

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zephyr.recipe import Loaded
+from zephyr.recipe.problems import shown
 from zephyr.recipe.variant import run_id_in
-from zephyr.run import shown, worth_keeping, write_json
+from zephyr.run import worth_keeping, write_json
 
 FAILED = "failed.json"
 """In a run's directory, while its last try failed: what was said, and where all of it is."""

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from zephyr.made_of import Known, changed_files, outdated
-from zephyr.run import run_name, shown
+from zephyr.recipe.problems import shown
+from zephyr.run import run_name
 from zephyr.study.changed import changed_rows
 from zephyr.study.expand import Study, Work
 from zephyr.study.state import RunState, states_of

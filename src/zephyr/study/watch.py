@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from zephyr.run import run_name, shown
+from zephyr.recipe.problems import shown
+from zephyr.run import run_name
 from zephyr.study.expand import Study, Work
 from zephyr.study.state import at_step, refusal_text
 

@@ -22,8 +22,8 @@ from zephyr.plan.batch import Batch, batch_and_steps, batch_of, steps_of
 from zephyr.plan.job import has_flash_attention_2
 from zephyr.plan.shape import from_config
 from zephyr.processes import world_size
+from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import TrainRecipe
-from zephyr.run import shown
 from zephyr.train.checkpoints import About, LeaveLast, newest, read_about, require_same_maths, sweep, take_over
 from zephyr.train.meter import KINDS, device_here, flops_per_token
 from zephyr.train.model import save

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zephyr.run import run_name, shown
+from zephyr.recipe.problems import shown
+from zephyr.run import run_name
 from zephyr.study.command import command_of
 from zephyr.study.expand import StudyRow
 from zephyr.study.plan.fitted import Fitted

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
+from zephyr.recipe.problems import shown
 from zephyr.report.run_tables import hardware_in_words
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import MISSING, times
-from zephyr.run import shown
 from zephyr.study.expand import Study, StudyRow
 from zephyr.study.report.outcome import StudyOutcome
 from zephyr.study.rows import shown_value

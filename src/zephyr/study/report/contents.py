@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.recipe import DpoRecipe
+from zephyr.recipe.problems import shown
 from zephyr.report import score_tables
 from zephyr.report.read import Run
 from zephyr.report.samples import Turn, in_order, turns
@@ -13,7 +14,7 @@ from zephyr.report.seeds import over_seeds
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import duration, times
-from zephyr.run import run_name, shown
+from zephyr.run import run_name
 from zephyr.study.expand import MODEL, Study
 from zephyr.study.report.about import made, rows_table
 from zephyr.study.report.beside import Beside, beside_the_paper

@@ -10,9 +10,10 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from zephyr.recipe.problems import shown
 from zephyr.report.terminal import drawn
 from zephyr.report.wording import times
-from zephyr.run import shown, write_atomically
+from zephyr.run import write_atomically
 from zephyr.study.expand import Study
 from zephyr.study.report.contents import Report, contents, first_column, page_of
 from zephyr.study.report.data import report_csv, report_data
