@@ -38,7 +38,7 @@ TABLE = [
      ["dpo.yaml:8: data.train[0].zzz: there is no such key; under `data.train[0]` may stand `path`, `name`, "
       "`revision`, `split`, `fraction` and 2 more (`zephyr schema`)"]),
     ("launch: {micro_batch_size: 8}", "launch: {micro_batch_size: 8, gpu_price: 4}",
-     ["dpo.yaml:16: launch.gpu_price: there is no such key; under `launch` may stand `processes`, `shard_within_machine`, `padding_free`, `device`, `price_per_gpu_hour` and 7 more (`zephyr schema`)"]),
+     ["dpo.yaml:16: launch.gpu_price: there is no such key; under `launch` may stand `processes`, `shard_within_machine`, `padding_free`, `device`, `price_per_gpu_hour` and 8 more (`zephyr schema`)"]),
     ("launch: {", "adapter: {rank: 8, r: 8, lora_alpha: 16}\nlaunch: {",
      ["dpo.yaml:16: adapter.rank: there is no such key; under `adapter` may stand `method`, `r`, `lora_alpha`, "
       "`lora_dropout` and `target_modules`"]),
