@@ -37,6 +37,8 @@ def _not_found(name: str, known: list[str]) -> str:
 def load_named(arguments: argparse.Namespace) -> Loaded:
     """The recipe of a command line, with its overrides."""
     recipe = find(arguments.recipe)
+    if arguments.outputs and arguments.outputs.exists() and not arguments.outputs.is_dir():
+        raise UserError(f"--outputs {arguments.outputs}: is a file; a directory is expected, or one to be made")
     return load(recipe, arguments.overrides, everywhere=arguments.everywhere, outputs=arguments.outputs)
 
 

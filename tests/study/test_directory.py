@@ -232,3 +232,24 @@ def test_with_overrides_a_report_is_that_of_the_study_with_them(tiny: Path) -> N
     assert states(seeded) == DONE
     assert (plain / "report.html").read_text() == page
     assert json.loads((seeded / "options.json").read_text())["outputs"] == str(tiny / "o")
+
+
+def test_settings_that_change_place_leave_no_row_unfinished_and_so_no_report_refused(tiny: Path) -> None:
+    text = "stage: study\ntitle: Small\nrecipe: dpo.yaml\nrows: {low: {set: {beta: 0.1}}, high: {set: {beta: 0.5}}}\n"
+    directory = run_whole(study_of(tiny / "study.yaml", text))
+    (tiny / "study.yaml").write_text(text.replace("0.1", "0.9").replace("0.5", "0.1").replace("0.9", "0.5"))
+    assert main(["report", str(tiny / "study.yaml"), "--outputs", str(tiny / "o")]) == 0
+    assert states(directory) == {"low": "finished", "high": "finished"}
+
+
+def test_what_is_said_everywhere_of_a_key_that_every_row_sets_is_refused(tiny: Path) -> None:
+    with pytest.raises(UserError, match=r"beta: changes nothing: every row that has this key sets it itself"):
+        study_of(tiny / "study.yaml", everywhere=("beta=0.3",))
+    study_of(tiny / "study.yaml", everywhere=("learning_rate=0.1", "learning_rate=0.2"))  # the last counts
+
+
+def test_a_file_is_no_place_for_runs(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    study_of(tiny / "study.yaml")
+    for command in ("plan", "run"):
+        assert main([command, str(tiny / "study.yaml"), "--outputs", str(tiny / "dpo.yaml")]) == 1
+        assert "is a file; a directory is expected" in capsys.readouterr().err

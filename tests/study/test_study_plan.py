@@ -3,6 +3,7 @@
 import io
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -230,10 +231,14 @@ def test_a_run_that_goes_on_takes_what_is_left_and_only_where_it_went_on(tiny: P
         finish(each.loaded, wall_s=wall_s, data={"train": {"sequences": 32, "tokens": 900}})
         (each.loaded.run_dir / "checkpoints" / "checkpoint-8").mkdir(parents=True)
     assert [each.takes.steps for each in plan_of(tiny, text).runs] == [8, 24, 48]  # trained by itself
-    (three.loaded.run_dir / "continues.json").write_text("{}")
+    (three.loaded.run_dir / "continues.json").write_text(json.dumps({"run": str(one.loaded.run_dir)}))
     takes = [each.takes for each in plan_of(tiny, text).runs]
     assert [each.steps for each in takes] == [8, 16, 48]
     assert [each.hours for each in takes] == pytest.approx([0.01, 0.02, 0.06])
+    shutil.rmtree(one.loaded.run_dir / "checkpoints")  # of no use any more
+    assert plan_of(tiny, text).runs[1].work.continues == one.loaded.run_dir
+    shutil.rmtree(one.loaded.run_dir)  # a finished run needs none that it went on from
+    assert [each.work.continues for each in plan_of(tiny, text).runs][:2] == [None, None]
 
 
 def test_an_evaluation_is_reckoned_only_from_those_of_models_of_its_shape(tiny: Path) -> None:
@@ -323,7 +328,7 @@ def test_the_command_plans_a_study_and_refuses_what_is_for_one_recipe(
 
 def test_the_command_to_run_it_repeats_what_was_said(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tiny / "study.yaml").write_text("stage: study\ntitle: t\nrecipe: dpo.yaml\ngrid: {beta: [0.1, 0.2]}\n")
-    said = [str(tiny / "study.yaml"), "seeds=[1, 2]", "--everywhere", "beta=0.3", "--outputs", str(tiny / "o")]
+    said = [str(tiny / "study.yaml"), "seeds=[1, 2]", "--everywhere", "loss_type=ipo", "--outputs", str(tiny / "o")]
     assert main(["plan", *said]) == 0
     assert f"To run it: {shlex.join(['zephyr', 'run', *said])}\n" in capsys.readouterr().out
 

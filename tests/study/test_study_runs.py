@@ -14,6 +14,7 @@ from tests.conftest import write_tiny
 from tests.made_study import write_broken
 
 from zephyr.recipe import load
+from zephyr.study.state import is_held
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,22 @@ def test_killed_in_the_middle_of_a_run_it_ends_with_that_run_going_on(lab: Path)
     process.wait()
     said = called(lab, *words[3:])
     assert "3 of 3 runs finished" in said
+
+
+def test_killed_its_run_stops_with_a_checkpoint_and_trains_on_for_nobody(lab: Path) -> None:
+    (lab / "long.yaml").write_text("stage: study\ntitle: Long\nrows: {long: {recipe: cpt.yaml}}\n")
+    words = command("run", "long.yaml", "--outputs", "long", "--everywhere", "num_train_epochs=2000")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=lab, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _wait_for(lambda: any(each.stat().st_size for each in (lab / "long").rglob("metrics.jsonl")), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = next((lab / "long").rglob("metrics.jsonl")).parent
+    until = time.monotonic() + 60
+    while is_held(run):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not (run / "result.json").exists() and any((run / "checkpoints").glob("checkpoint-*"))
 
 
 def test_asked_to_stop_it_says_how_to_go_on(lab: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zephyr.errors import UserError
+from zephyr.recipe import Loaded
 from zephyr.recipe.problems import shown
 from zephyr.recipe.variant import run_id_in
 from zephyr.study.command import command_of
@@ -21,16 +22,25 @@ Cell = tuple[str, int | None]
 
 
 def runs_of(study: Study) -> list[dict[str, Any]]:
-    """Every run of a study, inputs first: what it is, where it is, and which rows and seeds want it."""
+    """Every run of a study, inputs first: what it is, where it is, and which rows and seeds are made from it."""
+    made_from = {(row.name, cell.seed): _chain(cell.last) for row in study.rows for cell in row.cells}
     return [
         {
             "run_id": each.loaded.run_id,
             "run_dir": str(each.loaded.run_dir),
             "recipe": str(each.loaded.file),
-            "wanted_by": [list(cell) for cell in each.wanted_by],
+            # not those whose training only goes on from it: they may without
+            "wanted_by": [list(cell) for cell in each.wanted_by if each.loaded.run_dir in made_from[cell]],
         }
         for each in study.works
     ]
+
+
+def _chain(loaded: Loaded | None) -> set[Path]:
+    """Run directories of a run and of all that it is made from."""
+    if loaded is None:
+        return set()
+    return {loaded.run_dir}.union(*(_chain(each.loaded) for each in loaded.inputs))
 
 
 def means_the_same(study: Study) -> bool:
@@ -52,7 +62,8 @@ def changed_rows(study: Study) -> dict[str, list[str]]:
     known, found = {each["run_id"] for each in before}, dict[str, dict[str, None]]()
     for cell, runs in was.items():
         others = cell in is_now and runs.keys() != is_now[cell].keys()
-        if others and _is_finished(list(runs.values())[-1]):
+        gone = others and not _is_finished(list(is_now[cell].values())[-1])
+        if gone and _is_finished(list(runs.values())[-1]):
             found.setdefault(cell[0], {}).update(dict.fromkeys(_causes(study, cell, known)))
     return {name: list(files) for name, files in found.items()}
 

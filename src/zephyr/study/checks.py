@@ -38,14 +38,28 @@ def of_rows(loaded: Loaded, problem: Problem, rows: Sequence[Wanted]) -> Problem
     return replace(problem, text=f"{problem.text} ({whose}, {rows[0].origin.place()})")
 
 
+def takes_effect(run: Loaded, override: str) -> bool:
+    """Whether a value of a run is the override's: what a row sets itself comes after it."""
+    return any(each.override == override for each in run.origins.values())
+
+
+def _key_of(override: str) -> str:
+    return override.removeprefix("--").partition("=")[0].strip()
+
+
 def refuse_unused(loaded: Loaded, recipe: StudyRecipe, everywhere: Sequence[str], runs: Sequence[Loaded]) -> None:
     """RecipeError for an `--everywhere` that no run has a key for, and a recipe in `keep` that none is of."""
-    used = {override for each in runs for override in each.overrides}
-    unused = [each for each in everywhere if each not in used]
+    known = {override for each in runs for override in each.overrides}
     trained = [each.recipe.stage for each in runs if each.recipe.stage in MAKES_A_MODEL]
-    if unused and runs:
-        raise RecipeError([unknown((trained or [runs[-1].recipe.stage])[-1], each) for each in unused])
-    files, problems = {each.file for each in runs}, Problems()
+    problems = Problems()
+    last = {_key_of(each): each for each in everywhere}  # of a key that is said twice the last counts
+    for each in everywhere if runs else ():
+        if each not in known:
+            problems.extend([unknown((trained or [runs[-1].recipe.stage])[-1], each)])
+        elif each in last.values() and not any(takes_effect(run, each) for run in runs):
+            text = "changes nothing: every row that has this key sets it itself"
+            problems.add(Origin(override=each), _key_of(each), text)
+    files = {each.file for each in runs}
     for n, each in enumerate(recipe.keep):
         if Path(each) not in files:
             text = f"no row is made from {shown(Path(each))}; name a recipe that one is made from, or take it away"

@@ -4,6 +4,7 @@ A run of one epoch is the first epoch of a run of three only if nothing of the f
 the learning rate must be constant, and its warmup counted in steps.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from zephyr.recipe import Loaded, difference
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Train
-from zephyr.run import run_name
+from zephyr.recipe.variant import run_id_in
+from zephyr.run import CONTINUES, run_name
 
 EPOCHS = "train.num_train_epochs"
 ENDS_WITH_THE_RUN = ("linear", "cosine", "polynomial", "cosine_with_min_lr")
@@ -45,7 +47,8 @@ def ends_with_the_run(loaded: Loaded) -> bool:
 def going_on(runs: Sequence[Loaded]) -> dict[Path, Loaded]:
     """Run directory -> the run of most epochs that are fewer, where the one's training goes on from the other's end.
 
-    Left out is what was run before without leaving a checkpoint: nothing can go on from there.
+    A finished run has what it went on from, if that is still there, and needs nothing else. For others what was run
+    before without leaving a checkpoint is left out: nothing can go on from there.
     """
     training = [each for each in runs if isinstance(each.recipe, TrainRecipe) and not why_apart(each)]
     found: dict[Path, Loaded] = {}
@@ -53,8 +56,13 @@ def going_on(runs: Sequence[Loaded]) -> dict[Path, Loaded]:
         shorter = [
             each for each in training
             if each.file == longer.file and epochs_of(each) < epochs_of(longer) and epochs_of(each).is_integer()
-            and differ_in_epochs(each, longer) and not _left_nothing(each)
+            and differ_in_epochs(each, longer)
         ]  # fmt: skip
+        if _is_finished(longer):
+            before = _went_on_from(longer)
+            shorter = [each for each in shorter if each.run_dir == before and _is_finished(each)]
+        else:
+            shorter = [each for each in shorter if not _left_nothing(each)]
         if shorter:
             found[longer.run_dir] = max(shorter, key=epochs_of)
     return found
@@ -65,9 +73,17 @@ def differ_in_epochs(a: Loaded, b: Loaded) -> bool:
     return {key for key, _, _ in difference(a, b) if not key.startswith("launch.")} == {EPOCHS}
 
 
+def _is_finished(loaded: Loaded) -> bool:
+    return (loaded.run_dir / "result.json").is_file() and run_id_in(loaded.run_dir) in (None, loaded.run_id)
+
+
+def _went_on_from(loaded: Loaded) -> Path | None:
+    note = loaded.run_dir / CONTINUES
+    return Path(json.loads(note.read_text())["run"]) if note.is_file() else None
+
+
 def _left_nothing(loaded: Loaded) -> bool:
-    finished = (loaded.run_dir / "result.json").is_file()
-    return finished and not any((loaded.run_dir / "checkpoints").glob("checkpoint-*"))
+    return _is_finished(loaded) and not any((loaded.run_dir / "checkpoints").glob("checkpoint-*"))
 
 
 def leaving(loaded: Loaded) -> Loaded:
@@ -77,8 +93,8 @@ def leaving(loaded: Loaded) -> Loaded:
     return replace(loaded, recipe=replace(loaded.recipe, launch=launch))  # type: ignore[type-var]
 
 
-def epochs_sentence(loaded: Loaded, counts: Sequence[float]) -> str:
-    """Why a run of one epoch is not the first epoch of a run of three, or that it is."""
+def epochs_sentence(loaded: Loaded, counts: Sequence[float], *, on: bool) -> str:
+    """Why a run of one epoch is not the first epoch of a run of three, or that it is (`on`)."""
     shown = [f"{each:g}" for each in counts]
     runs, because = f"{run_name(loaded)} for {', '.join(shown[:-1])} and {shown[-1]} epochs", why_apart(loaded)
     first = f"{shown[0]} epoch{'s' if counts[0] != 1 else ''}"
@@ -88,6 +104,11 @@ def epochs_sentence(loaded: Loaded, counts: Sequence[float]) -> str:
             f" rate, and its weights are not those of the run of {first}"
         )
     schedule = _train(loaded).lr_scheduler_type
+    if not on:
+        return (
+            f"{runs} are trained apart, though with the {schedule} schedule the longer run passes through the weights"
+            f" of the run of {first}: that one was run without leaving a checkpoint to go on from"
+        )
     return (
         f"{runs} are one training that goes on: with the {schedule} schedule the longer run passes through the weights"
         f" of the run of {first}, and continues from the checkpoint which that one leaves"

@@ -14,8 +14,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from zephyr.errors import REFUSED
 from zephyr.study.slots import Slots
@@ -82,6 +84,7 @@ def _threads(number: int | None) -> Iterator[None]:
 def _run(directory: str, output: str) -> None:
     """What a forked process does: `python -m zephyr run`, its output in a file."""
     _end_with_parent()
+    _let_the_server_end()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -91,6 +94,18 @@ def _run(directory: str, output: str) -> None:
     os.environ[REFUSED] = str(refusal_of(Path(directory)))
     sys.argv = ["zephyr", "run", directory]
     runpy.run_module("zephyr", run_name="__main__")
+
+
+def _let_the_server_end() -> None:
+    """Closes the pipe by which the server knows that someone needs it: a run must not be what keeps it alive.
+
+    It ends with the study then, even one that is killed, and the runs are told to stop as it ends.
+    """
+    server: Any = vars(forkserver)["_forkserver"]
+    alive = getattr(server, "_forkserver_alive_fd", None)
+    if alive is not None:
+        os.close(alive)
+        server._forkserver_alive_fd = None
 
 
 def _end_with_parent() -> None:

@@ -41,7 +41,8 @@ def show_status(study: Study, console: Console) -> None:
     if changed:
         files = ", ".join(dict.fromkeys(file for found in changed.values() for file in found))
         rows = "1 finished row means" if len(changed) == 1 else f"{len(changed)} finished rows mean"
-        text = f"\n{rows} other runs than when the study was last begun, since {files} says something else now"
+        text = f"\n{rows} other runs than when the study was last begun, since {files} or the study's own file says "
+        text += "something else now"
         console.print(text, highlight=False, markup=False)
     for each in study.works:
         of_it = changed_files(each.loaded) if states[each.loaded.run_dir].state == "interrupted" else []

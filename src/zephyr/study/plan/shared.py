@@ -161,7 +161,7 @@ def _epochs(runs: list[Loaded], *, on: bool) -> Iterator[str]:
         counts = sorted({epochs_of(other) for other in (each, *like)})
         if like and epochs_of(each) == counts[0]:
             if any(other.run_dir in longer for other in like) == on:
-                yield epochs_sentence(each, counts)
+                yield epochs_sentence(each, counts, on=on)
             return  # the others of this file are of other starts or seeds, for the same reason
 
 

@@ -213,7 +213,8 @@ def _remarks(plan: StudyPlan) -> list[str]:
         unit, spared = _unit(plan), plan.looked_up_hours
         text = f"Sharing saves {_time(alone.hours - once.hours, unit)} of {_time(alone.hours, unit)} {unit}"
         looked_up = f", {_time(spared, unit)} of them reference passes that are looked up" if spared else ""
-        said.append(f"{text}, {1 - once.hours / alone.hours:.0%}{looked_up}.")
+        of_known = " of what is known" if once.without_hours else ""
+        said.append(f"{text}, {1 - once.hours / alone.hours:.0%}{of_known}{looked_up}.")
     elif alone.runs > once.runs:
         said.append(f"Sharing saves {alone.runs - once.runs:,} of {alone.runs:,} runs.")
     kept = sum(each.takes.kept_gib for each in plan.runs)

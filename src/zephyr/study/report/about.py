@@ -10,6 +10,7 @@ from zephyr.report.run_tables import hardware_in_words
 from zephyr.report.table import Cell, Table, words
 from zephyr.report.table import Column as Heading
 from zephyr.report.wording import MISSING, times
+from zephyr.study.checks import takes_effect
 from zephyr.study.expand import Study, StudyRow
 from zephyr.study.report.outcome import StudyOutcome
 from zephyr.study.rows import shown_value
@@ -55,8 +56,10 @@ def _axes(study: Study, there: int) -> str:
 
 
 def _in_all(study: Study) -> Iterator[str]:
-    if study.everywhere:
-        yield f"In all rows: {', '.join(study.everywhere)}."
+    runs = [each.loaded for each in study.works]
+    said = [each for each in study.everywhere if any(takes_effect(run, each) for run in runs)]
+    if said:
+        yield f"In all rows that do not set it themselves: {', '.join(said)}."
     models = (cell.model for row in study.rows for cell in row.cells if cell.model)
     seeds = study.recipe.seeds or dict.fromkeys(each.recipe.seed for each in models if hasattr(each.recipe, "seed"))
     if seeds:
