@@ -122,3 +122,17 @@ def test_the_vocabulary_is_the_tokenizers_where_the_config_has_none(tiny: Path, 
 )
 def test_whole_weights_that_train_in_bf16_are_loaded_in_float32(overrides: list[str], dtype: str):
     assert loaded_dtype(load(shipped_recipes() / "zephyr-7b-beta" / "dpo.yaml", overrides).recipe) == dtype
+
+
+@pytest.mark.parametrize(("dtype", "moved"), [("bfloat16", (0.0, 0.02)), ("float32", (0.9, 1.0))])
+def test_why_at_the_learning_rate_of_ddpo_hardly_a_weight_of_16_bits_moves(dtype: str, moved: tuple[float, float]):
+    import torch
+
+    draw = torch.Generator().manual_seed(0)
+    start = (torch.randn(300, 300, generator=draw) * 0.02).to(getattr(torch, dtype))  # weights as Mistral's are
+    weight = torch.nn.Parameter(start.clone())
+    optimizer = torch.optim.AdamW([weight], lr=5e-7, weight_decay=0)
+    for _ in range(100):
+        weight.grad = (torch.randn(300, 300, generator=draw) + 0.5).to(weight.dtype)
+        optimizer.step()
+    assert moved[0] <= (weight != start).float().mean().item() <= moved[1]
