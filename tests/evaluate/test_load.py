@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
-from zephyr.evaluate.load import of_the_hub
+from zephyr.recipe.references import of_the_hub
 
 COMMITS = ("1" * 40, "2" * 40)
 LOADED = """

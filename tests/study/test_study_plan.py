@@ -155,6 +155,7 @@ def test_runs_that_left_no_checkpoint_are_not_gone_on_from(tiny: Path) -> None:
     before, after = expand(load(tiny / "study.yaml")).works
     assert after.continues == before.loaded.run_dir
     before.loaded.run_dir.mkdir(parents=True)
+    (before.loaded.run_dir / "recipe.yaml").write_text(resolved_yaml(before.loaded))
     (before.loaded.run_dir / "result.json").write_text("{}")
     assert [each.continues for each in expand(load(tiny / "study.yaml")).works] == [None, None]
     (before.loaded.run_dir / "checkpoints" / "checkpoint-8").mkdir(parents=True)

@@ -134,6 +134,8 @@ def test_with_a_constant_rate_more_epochs_go_on_from_fewer_bit_for_bit(lab: Path
     log = (together / "log.txt").read_text()
     assert "continues from step 7" in log and log.count("step 21/21") == 1
     assert "continues" not in (apart / "log.txt").read_text()
+    went_on = json.loads((together / "provenance.json").read_text())["went_on_from"]
+    assert went_on["step"] == 7 and Path(went_on["run"]).is_dir()
     weights = [(each / "model/model.safetensors").read_bytes() for each in (together, apart)]
     assert weights[0] == weights[1]
 

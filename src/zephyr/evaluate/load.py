@@ -16,6 +16,7 @@ from transformers import (
 from zephyr.errors import UserError
 from zephyr.plan.stack import ADAPTER_FILE
 from zephyr.recipe import load
+from zephyr.recipe.references import of_the_hub
 
 GENERATION_FILE = "generation_config.json"
 
@@ -38,12 +39,6 @@ def model_path(name: str) -> str:
 
 def _holds_model(path: Path) -> bool:
     return (path / "config.json").is_file() or (path / ADAPTER_FILE).is_file()
-
-
-def of_the_hub(name: str) -> tuple[str, str | None]:
-    """`NAME@REVISION` of the Hub taken apart; what is a directory here, or names no revision, as it is."""
-    plain, at, revision = name.partition("@")
-    return (plain, revision) if at and revision and not Path(name).exists() else (name, None)
 
 
 def load_tokenizer(name: str, **arguments: Any) -> PreTrainedTokenizerBase:

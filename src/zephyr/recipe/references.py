@@ -111,6 +111,12 @@ def _rows(stage: str, run_dir: Path, rows: str | None) -> Path | str:
     return run_dir / f"{rows}.jsonl"
 
 
+def of_the_hub(name: str) -> tuple[str, str | None]:
+    """`NAME@REVISION` of the Hub taken apart; what is a directory here, or names no revision, as it is."""
+    plain, at, revision = name.partition("@")
+    return (plain, revision) if at and revision and not Path(name).exists() else (name, None)
+
+
 def no_recipe(text: str, origin: Origin, recipe_file: Path) -> str:
     """The sentence for a recipe that is not there."""
     folder = (origin.file or recipe_file).parent

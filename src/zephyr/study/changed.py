@@ -12,6 +12,7 @@ from zephyr.recipe.problems import shown
 from zephyr.recipe.variant import run_id_in
 from zephyr.study.command import command_of
 from zephyr.study.expand import Study
+from zephyr.study.state import has_result
 
 RUNS = "runs.json"
 """In a study's directory: the runs that its rows meant when it was last begun."""
@@ -97,8 +98,7 @@ def _by_cell(runs: Iterable[dict[str, Any]]) -> dict[Cell, dict[str, dict[str, A
 
 
 def _is_finished(run: dict[str, Any]) -> bool:
-    directory = Path(run["run_dir"])
-    return run_id_in(directory) == run["run_id"] and (directory / "result.json").is_file()
+    return has_result(Path(run["run_dir"]), run["run_id"])
 
 
 def _causes(study: Study, cell: Cell, known: set[str]) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from zephyr.recipe import Loaded, difference
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Train
-from zephyr.recipe.variant import run_id_in
 from zephyr.run import CONTINUES, run_name
+from zephyr.study.state import has_result
 
 EPOCHS = "train.num_train_epochs"
 ENDS_WITH_THE_RUN = ("linear", "cosine", "polynomial", "cosine_with_min_lr")
@@ -33,15 +33,14 @@ def _train(loaded: Loaded) -> Train:
 def why_apart(loaded: Loaded) -> list[str]:
     """What of a training depends on how many epochs it has, as parts of a sentence; empty where nothing does."""
     train = _train(loaded)
-    found = [f"the {train.lr_scheduler_type} schedule ends at the last step"] if ends_with_the_run(loaded) else []
+    found = (
+        [f"the {train.lr_scheduler_type} schedule ends at the last step"]
+        if train.lr_scheduler_type in ENDS_WITH_THE_RUN
+        else []
+    )
     if 0 < train.warmup_steps < 1 and train.lr_scheduler_type != "constant":
         found.append(f"warmup is {train.warmup_steps:.0%} of all steps")
     return found
-
-
-def ends_with_the_run(loaded: Loaded) -> bool:
-    """Whether the learning rate falls to its end at the last step."""
-    return _train(loaded).lr_scheduler_type in ENDS_WITH_THE_RUN
 
 
 def going_on(runs: Sequence[Loaded]) -> dict[Path, Loaded]:
@@ -58,9 +57,9 @@ def going_on(runs: Sequence[Loaded]) -> dict[Path, Loaded]:
             if each.file == longer.file and epochs_of(each) < epochs_of(longer) and epochs_of(each).is_integer()
             and differ_in_epochs(each, longer)
         ]  # fmt: skip
-        if _is_finished(longer):
+        if has_result(longer.run_dir, longer.run_id):
             before = _went_on_from(longer)
-            shorter = [each for each in shorter if each.run_dir == before and _is_finished(each)]
+            shorter = [each for each in shorter if each.run_dir == before and has_result(each.run_dir, each.run_id)]
         else:
             shorter = [each for each in shorter if not _left_nothing(each)]
         if shorter:
@@ -73,17 +72,13 @@ def differ_in_epochs(a: Loaded, b: Loaded) -> bool:
     return {key for key, _, _ in difference(a, b) if not key.startswith("launch.")} == {EPOCHS}
 
 
-def _is_finished(loaded: Loaded) -> bool:
-    return (loaded.run_dir / "result.json").is_file() and run_id_in(loaded.run_dir) in (None, loaded.run_id)
-
-
 def _went_on_from(loaded: Loaded) -> Path | None:
     note = loaded.run_dir / CONTINUES
     return Path(json.loads(note.read_text())["run"]) if note.is_file() else None
 
 
 def _left_nothing(loaded: Loaded) -> bool:
-    return _is_finished(loaded) and not any((loaded.run_dir / "checkpoints").glob("checkpoint-*"))
+    return has_result(loaded.run_dir, loaded.run_id) and not any((loaded.run_dir / "checkpoints").glob("checkpoint-*"))
 
 
 def leaving(loaded: Loaded) -> Loaded:

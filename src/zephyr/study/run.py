@@ -1,6 +1,7 @@
 """`zephyr run STUDY`: what is missing is run, each run in a process of its own, and the table is made."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -177,9 +178,10 @@ def _start(work: Work, devices: tuple[str, ...], having: Slots) -> _Started:
 
 
 def note_what_it_continues(work: Work) -> None:
-    """Writes into a run's directory which other run's training goes on in it."""
-    if work.continues is not None:
-        write_json(work.loaded.run_dir / CONTINUES, {"run": str(work.continues)})
+    """Writes into a run's directory which other run's training goes on in it; once it does, that stays."""
+    note = work.loaded.run_dir / CONTINUES
+    if work.continues is not None and (not note.is_file() or "step" not in json.loads(note.read_text())):
+        write_json(note, {"run": str(work.continues)})
 
 
 def _ended(started: _Started) -> bool:

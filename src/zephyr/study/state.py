@@ -42,7 +42,7 @@ def state_of(loaded: Loaded, jobs: Mapping[str, str] | None = None) -> RunState:
     directory = loaded.run_dir
     if run_id_in(directory) != loaded.run_id:
         return RunState(state="waiting")
-    if (directory / "result.json").is_file():
+    if has_result(directory, loaded.run_id):
         return RunState(state="finished")
     if is_held(directory):
         return RunState(state="running", why=at_step(directory))
@@ -58,6 +58,11 @@ def state_of(loaded: Loaded, jobs: Mapping[str, str] | None = None) -> RunState:
         log = shown(directory / f"slurm-{job}.out")
         return RunState(state="failed", why=f"Slurm job {job} ended without a result; see {log}")
     return RunState(state="interrupted" if worth_keeping(directory) else "waiting", why=at_step(directory))
+
+
+def has_result(directory: Path, run_id: str) -> bool:
+    """Whether a directory holds this very run, finished."""
+    return (directory / "result.json").is_file() and run_id_in(directory) == run_id
 
 
 def states_of(runs: Iterable[Loaded]) -> dict[Path, RunState]:

@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from zephyr.errors import UserError
-from zephyr.run import CONTINUES
+from zephyr.run import CONTINUES, write_json
 
 DRAFT = "partial"
 """Folder, beside the checkpoints, of the one that is being written."""
@@ -141,13 +141,18 @@ class LeaveLast(TrainerCallback):
 def take_over(run_dir: Path) -> None:
     """Gives a run that goes on from another one that one's last checkpoint and metrics, as if it had been killed there.
 
-    Nothing where it has checkpoints of its own, or the other left none: then it trains from the start.
+    Nothing where it has checkpoints of its own. Where the other left none it trains from the start, and the note of
+    what it continues goes; else the note gets the step.
     """
     own, note = run_dir / "checkpoints", run_dir / CONTINUES
-    before = Path(json.loads(note.read_text())["run"]) if note.is_file() else None
-    checkpoint = newest(before / "checkpoints") if before and newest(own) is None else None
-    if before is None or checkpoint is None:
+    if not note.is_file() or newest(own) is not None:
         return
+    before = Path(json.loads(note.read_text())["run"])
+    checkpoint = newest(before / "checkpoints")
+    if checkpoint is None:
+        note.unlink()
+        return
+    write_json(note, {"run": str(before), "step": read_about(checkpoint).step})
     draft = own / DRAFT / checkpoint.name
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(checkpoint, draft)

@@ -24,6 +24,7 @@ from zephyr.plan.shape import from_config
 from zephyr.processes import world_size
 from zephyr.recipe.problems import shown
 from zephyr.recipe.schema import TrainRecipe
+from zephyr.run import CONTINUES
 from zephyr.train.checkpoints import About, LeaveLast, newest, read_about, require_same_maths, sweep, take_over
 from zephyr.train.meter import KINDS, device_here, flops_per_token
 from zephyr.train.model import save
@@ -137,7 +138,7 @@ def train(
         "data": {split: asdict(counts) for split, counts in prepared.counts.items()},
         "batch": batch_and_steps(batch, steps),
         "warnings": _rounded_away(trainer, recipe),
-        "provenance": {"data": prepared.sources, "template_sha256": _sha256(prepared.template)},
+        "provenance": {"data": prepared.sources, "template_sha256": _sha256(prepared.template), **_went_on(run_dir)},
     }
 
 
@@ -271,6 +272,12 @@ def _peak(trainer: Any, recipe: TrainRecipe, prepared: Prepared) -> Peak | None:
         return None
     flops = flops_per_token(shape, prepared.counts["train"].mean_length, recipe.adapter is not None)
     return Peak(flops_per_token=flops, flops_per_second=trainer.args.world_size * device.tflops * 1e12)
+
+
+def _went_on(run_dir: Path) -> dict[str, Any]:
+    """For `provenance.json`: the run of fewer epochs whose training went on in this one, and from which step."""
+    note = run_dir / CONTINUES
+    return {"went_on_from": json.loads(note.read_text())} if note.is_file() else {}
 
 
 def _sha256(text: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from zephyr.plan.shape import saved_dtype, shape_of, shape_of_loaded
 from zephyr.recipe import EvaluateRecipe, Loaded
 from zephyr.recipe.loaded import run_id
+from zephyr.recipe.references import of_the_hub
 from zephyr.recipe.schema import TrainRecipe
 from zephyr.recipe.sections import Model
 from zephyr.study.expand import MODEL, STARTS_FROM
@@ -104,6 +105,6 @@ def _answering(loaded: Loaded, recipe: EvaluateRecipe) -> Any:
     if made is not None:
         shape = shape_of_loaded(made)
         return replace(shape, dtype=saved_dtype(made, shape)) if shape else _model(made)
-    name, _, revision = recipe.models[MODEL].partition("@")
-    model = Model(model_name_or_path=name, revision=revision or None)  # type: ignore[call-arg]
-    return shape_of(model) or (name, revision or None)
+    name, revision = of_the_hub(recipe.models[MODEL])
+    model = Model(model_name_or_path=name, revision=revision)  # type: ignore[call-arg]
+    return shape_of(model) or (name, revision)
