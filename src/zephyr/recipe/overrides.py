@@ -52,6 +52,11 @@ def _halves(override: str) -> tuple[str, str]:
     return key.strip(), value
 
 
+def key_of(override: str) -> str:
+    """The key that an override says, as typed."""
+    return _halves(override)[0]
+
+
 def place(stage: str, key: str, override: str) -> Parts:
     """The place in the recipe that a dotted or short key means.
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zephyr.recipe import Loaded, Origin, Problem, RecipeError
-from zephyr.recipe.overrides import unknown
+from zephyr.recipe.overrides import key_of, unknown
 from zephyr.recipe.problems import Problems, dotted, shown
 from zephyr.recipe.schema import MAKES_A_MODEL
 from zephyr.recipe.study import StudyRecipe
@@ -43,22 +43,18 @@ def takes_effect(run: Loaded, override: str) -> bool:
     return any(each.override == override for each in run.origins.values())
 
 
-def _key_of(override: str) -> str:
-    return override.removeprefix("--").partition("=")[0].strip()
-
-
 def refuse_unused(loaded: Loaded, recipe: StudyRecipe, everywhere: Sequence[str], runs: Sequence[Loaded]) -> None:
     """RecipeError for an `--everywhere` that no run has a key for, and a recipe in `keep` that none is of."""
     known = {override for each in runs for override in each.overrides}
     trained = [each.recipe.stage for each in runs if each.recipe.stage in MAKES_A_MODEL]
     problems = Problems()
-    last = {_key_of(each): each for each in everywhere}  # of a key that is said twice the last counts
+    last = {key_of(each): each for each in everywhere}  # of a key that is said twice the last counts
     for each in everywhere if runs else ():
         if each not in known:
             problems.extend([unknown((trained or [runs[-1].recipe.stage])[-1], each)])
         elif each in last.values() and not any(takes_effect(run, each) for run in runs):
             text = "changes nothing: every row that has this key sets it itself"
-            problems.add(Origin(override=each), _key_of(each), text)
+            problems.add(Origin(override=each), key_of(each), text)
     files = {each.file for each in runs}
     for n, each in enumerate(recipe.keep):
         if Path(each) not in files:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from zephyr.recipe import Loaded
 from zephyr.recipe.loaded import is_science, plain
-from zephyr.recipe.overrides import place
+from zephyr.recipe.overrides import key_of, place
 from zephyr.study.checks import takes_effect
 
 
@@ -33,7 +33,7 @@ def in_its_place(loaded: Loaded, everywhere: Sequence[str], runs: Iterable[Loade
 
 def _is_science(override: str, runs: Sequence[Loaded]) -> bool:
     """Whether an override changes what one of the runs that took it computes."""
-    key = override.removeprefix("--").partition("=")[0].strip()
+    key = key_of(override)
     return any(
         takes_effect(each, override) and is_science(plain(each.recipe), place(each.recipe.stage, key, override))
         for each in runs
