@@ -3,6 +3,7 @@
 import sys
 
 from zephyr.cli import run_script
+from zephyr.processes import end
 
 if __name__ == "__main__":
-    sys.exit(run_script(("sft", "cpt"), sys.argv[1:]))
+    end(run_script(("sft", "cpt"), sys.argv[1:]))

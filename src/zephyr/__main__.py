@@ -1,8 +1,7 @@
 """`python -m zephyr` is `zephyr`."""
 
-import sys
-
 from zephyr.cli import main
+from zephyr.processes import end
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

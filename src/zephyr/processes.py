@@ -1,9 +1,11 @@
 """The processes of a run: which of them writes, what they need before training, and how they end."""
 
+import atexit
 import ctypes
 import logging
 import os
 import sys
+from typing import NoReturn
 
 
 def is_main_process() -> bool:
@@ -49,6 +51,20 @@ def leave_processes() -> None:
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()
+
+
+def end(status: int) -> NoReturn:
+    """Ends the process; one of several that a launcher started without taking its libraries apart.
+
+    What they registered for the end is run, and all is written. But threads of DeepSpeed's and PyTorch's libraries may
+    still be there, and then a rank that is done with everything aborts now and then while C++ takes itself apart.
+    """
+    if (world_size() or 1) == 1:
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _keep_freed_memory() -> None:
